@@ -252,7 +252,6 @@ pub enum MessageError {
         /// Its sequence number.
         sequence: u16,
         /// Which limit.
-        #[source]
         limit: Limit,
     },
     /// The peer named in an ELECT or LEADER is not 32 hexadecimal digits; ignore the message but
