@@ -2,7 +2,7 @@
 
 mod id;
 #[cfg(feature = "net")]
-#[allow(dead_code, reason = "the driver that uses it is not wired yet")]
+#[allow(dead_code, unused_imports, reason = "the driver that uses it is not wired yet")]
 mod net;
 
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};

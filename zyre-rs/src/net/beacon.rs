@@ -205,8 +205,8 @@ impl BeaconSockets {
             Poll::Pending
         })
         .await?;
-        let on_subnet = self.lanes.iter().filter(|lane| lane.may_hear(source));
-        let local = on_subnet.max_by_key(|lane| lane.interface.prefix_len).map(|lane| lane.interface.ip);
+        let near = interface_of(source, self.lanes.iter().map(|lane| &lane.interface));
+        let local = near.map(|interface| interface.ip);
         Ok(Datagram { length, source, local })
     }
 
@@ -229,10 +229,6 @@ impl BeaconSockets {
 }
 
 impl Lane {
-    fn may_hear(&self, source: SocketAddr) -> bool {
-        interface_of(source, std::slice::from_ref(&self.interface)).is_some()
-    }
-
     fn send(&mut self, channel: &BeaconChannel, beacon: &[u8]) -> io::Result<()> {
         let result = self.try_send(channel, beacon);
         match &result {

@@ -87,13 +87,16 @@ impl fmt::Display for InterfaceAddr {
 ///
 /// `None` means another subnet, which a beacon must not come from (RFC 20: a beacon never leaves its network).
 /// IPv6 link-local subnets all look alike, so there the scope of the source decides.
-pub(crate) fn interface_of(source: SocketAddr, interfaces: &[InterfaceAddr]) -> Option<&InterfaceAddr> {
+pub(crate) fn interface_of<'a>(
+    source: SocketAddr,
+    interfaces: impl IntoIterator<Item = &'a InterfaceAddr>,
+) -> Option<&'a InterfaceAddr> {
     let scope = match source {
         SocketAddr::V6(source) if source.ip().is_unicast_link_local() => source.scope_id(),
         _ => 0,
     };
     interfaces
-        .iter()
+        .into_iter()
         .filter(|interface| scope == 0 || scope == interface.index)
         .filter(|interface| interface.contains(source.ip()))
         .reduce(|best, other| if other.prefix_len > best.prefix_len { other } else { best })

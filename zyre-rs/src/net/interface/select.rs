@@ -107,7 +107,8 @@ impl Pick {
             Self::Address(ip) => interface.ip == *ip,
             Self::Name(name) => {
                 // `eth0:1` is a labelled address of the device `eth0`.
-                let device = interface.name.split_once(':').map_or(interface.name.as_str(), |(device, _)| device);
+                let device =
+                    interface.name.split_once(':').map_or(interface.name.as_str(), |(device, _)| device);
                 interface.name == *name || device == name
             }
         }
@@ -166,8 +167,10 @@ impl InterfaceChoice {
             }),
         };
         // What `Auto` leaves for want of better: 169.254/16, then loopback.
-        let wider: [fn(&InterfaceAddr) -> bool; 2] =
-            [|interface| !interface.is_loopback() && !interface.is_point_to_point, InterfaceAddr::is_loopback];
+        let wider: [fn(&InterfaceAddr) -> bool; 2] = [
+            |interface| !interface.is_loopback() && !interface.is_point_to_point,
+            InterfaceAddr::is_loopback,
+        ];
         let chosen = wider.into_iter().fold(chosen, |chosen, wanted| {
             if chosen.is_empty() { usable(family, existing, wanted) } else { chosen }
         });
@@ -183,9 +186,8 @@ fn usable(
     existing: &[InterfaceAddr],
     wanted: impl Fn(&InterfaceAddr) -> bool,
 ) -> Vec<InterfaceAddr> {
-    let usable = |interface: &&InterfaceAddr| {
-        interface.is_up && family.can_beacon(interface) && wanted(interface)
-    };
+    let usable =
+        |interface: &&InterfaceAddr| interface.is_up && family.can_beacon(interface) && wanted(interface);
     existing.iter().filter(usable).cloned().collect()
 }
 
@@ -294,8 +296,18 @@ mod tests {
     fn a_refusal_names_what_exists_and_what_to_do() {
         let two = [example("lo", 1, "127.0.0.1/8"), example("eth0", 2, "10.0.0.5/32")];
         for (choice, family, existing, expected) in [
-            ("eth7", Family::V4, &two[..], "no interface \"eth7\"; there are: lo (127.0.0.1), eth0 (10.0.0.5)"),
-            ("lo,10.1.1.1", Family::V4, &two, "no interface \"10.1.1.1\"; there are: lo (127.0.0.1), eth0 (10.0.0.5)"),
+            (
+                "eth7",
+                Family::V4,
+                &two[..],
+                "no interface \"eth7\"; there are: lo (127.0.0.1), eth0 (10.0.0.5)",
+            ),
+            (
+                "lo,10.1.1.1",
+                Family::V4,
+                &two,
+                "no interface \"10.1.1.1\"; there are: lo (127.0.0.1), eth0 (10.0.0.5)",
+            ),
             (
                 "eth0",
                 Family::V4,
