@@ -39,7 +39,7 @@ impl BeaconChannel {
     }
 }
 
-/// The sockets for beacons could not be opened; nothing is left open.
+/// The port for beacons cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum BeaconError {

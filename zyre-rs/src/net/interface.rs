@@ -85,7 +85,7 @@ impl fmt::Display for InterfaceAddr {
 
 /// The interface a datagram or connection from `source` came by: the narrowest subnet that holds it.
 ///
-/// `None` means another subnet, which a beacon must not come from (RFC 20: a beacon never leaves its network).
+/// `None` means another subnet, from where no broadcast can have come.
 /// IPv6 link-local subnets all look alike, so there the scope of the source decides.
 pub(crate) fn interface_of<'a>(
     source: SocketAddr,
