@@ -2,8 +2,8 @@
 //!
 //! The caller keeps one contiguous buffer whose start is the first byte it has not been told to drop.
 //! [`Decoder::next`] looks at it, remembers how far the unfinished message has been walked, and so
-//! costs the same however the bytes were cut. A message is handed out as ranges of that buffer:
-//! nothing is copied, and nothing is allocated once the decoder has seen its longest message.
+//! costs the same however the bytes were cut. A message is handed out as ranges of that buffer: nothing
+//! is copied, and nothing allocated but the list of ranges, which is used again for the next message.
 //!
 //! Invariant: a header's claim is only ever compared, never reserved. Memory grows with arrived bytes
 //! if the caller's buffer does, for which [`next_read_size`] is the rule.
@@ -151,7 +151,8 @@ pub enum Step<'a> {
     Command {
         /// The command's body.
         body: &'a [u8],
-        /// Bytes to drop. 0 when the command came amid a message, whose bytes must stay.
+        /// Bytes to drop. 0 when the command came amid a message, whose bytes must stay; it is not
+        /// found again by the next call.
         consumed: usize,
     },
     /// Nothing whole yet. Keep the bytes, append what arrives, call again.

@@ -141,6 +141,9 @@ pub enum Received {
 
 /// Handles a command that came after the handshake, appending to `out` what has to be answered.
 ///
+/// Each PING costs up to 23 bytes of `out`: write it out before reading on, or a peer that sends PINGs
+/// and never reads makes it grow.
+///
 /// # Errors
 /// When the command is malformed; the connection must be closed.
 pub fn answer(body: &[u8], out: &mut Vec<u8>) -> Result<Received, CommandError> {

@@ -227,6 +227,34 @@ fn another_first_byte_of_an_identity_is_accepted_and_told() {
     assert_eq!(peer_id(&[1; 16]), Err(IdentityError { length: 16 }));
 }
 
+#[test]
+fn every_error_is_counted_under_its_own_name() {
+    let text = String::new;
+    let errors = [
+        GreetingError::NotZmtp.into(),
+        GreetingError::OldVersion { major: 1 }.into(),
+        FrameError::CommandWithMore.into(),
+        CommandError::Nameless.into(),
+        CommandError::TruncatedMetadata.into(),
+        CommandError::TooManyProperties.into(),
+        CommandError::InvalidPropertyName.into(),
+        CommandError::DuplicateProperty.into(),
+        CommandError::TruncatedError.into(),
+        CommandError::TruncatedPing.into(),
+        CommandError::PingContextTooLong.into(),
+        HandshakeError::MechanismMismatch { ours: "NULL", theirs: text() },
+        HandshakeError::MessageBeforeReady,
+        HandshakeError::UnexpectedCommand,
+        HandshakeError::Refused { reason: text() },
+        HandshakeError::NoSocketType,
+        HandshakeError::SocketTypeMismatch { wanted: "ROUTER", theirs: text() },
+        HandshakeError::IdentityTooLong { length: 256 },
+        IdentityError { length: 0 }.into(),
+    ];
+    let names: std::collections::BTreeSet<_> = errors.iter().map(HandshakeError::counter).collect();
+    assert_eq!(names.len(), errors.len());
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_end_the_same_however_they_are_cut(
