@@ -5,5 +5,6 @@ mod id;
 #[allow(dead_code, unused_imports, reason = "the driver that uses it is not wired yet")]
 mod net;
 pub mod wire;
+pub mod zmtp;
 
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
