@@ -12,9 +12,15 @@
 
 mod budget;
 mod election;
+mod groups;
 mod liveness;
+mod node;
 mod peer;
 pub mod sequence;
+mod session;
+mod timeouts;
+
+pub use node::{Config, Node};
 
 pub use peer::PeerView;
 
@@ -56,7 +62,7 @@ pub enum Input {
         /// Whose connection it is (the identity in its handshake).
         peer: PeerId,
         /// Where the connection comes from.
-        source: IpAddr,
+        source: SocketAddr,
         /// What it says.
         hello: Hello,
     },
@@ -175,6 +181,8 @@ pub enum Output {
         /// How the peer counts, as far as is known.
         flavour: Flavour,
     },
+    /// Say HELLO again in the stream of a link that is up, and count anew after it.
+    Greet(LinkId),
     /// Try once more to connect a link that failed.
     Retry(LinkId),
     /// End a link; what it has not written is dropped and counted.

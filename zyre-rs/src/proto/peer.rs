@@ -15,7 +15,7 @@ use super::{ConnId, LinkId};
 use crate::wire::{Endpoint, HelloFields};
 use crate::{GroupName, Headers, PeerId};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ pub(super) enum Mailbox {
 #[derive(Clone, Debug)]
 pub(super) struct Newcomer {
     pub(super) conn: ConnId,
-    pub(super) source: IpAddr,
+    pub(super) source: SocketAddr,
     pub(super) hello: HelloFields,
     pub(super) decide_at: Instant,
     /// Whether it comes from where the peer is: then it takes over in any case once the old one is read.
@@ -107,7 +107,8 @@ pub(super) struct Newcomer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) asked_at: Instant,
-    pub(super) decide_at: Instant,
+    /// When silence decides; `None` once it has been decided (and is remembered so as not to ask too often).
+    pub(super) decide_at: Option<Instant>,
     /// Where a beacon says it is now, if that is the reason.
     pub(super) moved_to: Option<Endpoint>,
 }
@@ -131,6 +132,8 @@ pub(super) struct Peer {
     pub(super) lost_at: Option<Instant>,
     /// When to open a new session.
     pub(super) greet_at: Option<Instant>,
+    /// Until when it has to answer the PING that followed a repeated HELLO.
+    pub(super) verify_by: Option<Instant>,
     pub(super) connect_backoff: Backoff,
     pub(super) regreet_backoff: Backoff,
     pub(super) rehello_backoff: Backoff,
@@ -159,6 +162,7 @@ impl Peer {
             goodbye_by: None,
             lost_at: None,
             greet_at: None,
+            verify_by: None,
             connect_backoff: Backoff::new(CONNECT_FIRST, CONNECT_MAX),
             regreet_backoff: Backoff::new(REHELLO_FIRST, REHELLO_MAX),
             rehello_backoff: Backoff::new(REHELLO_FIRST, REHELLO_MAX),
@@ -194,7 +198,6 @@ impl Peer {
         self.link.as_ref().is_some_and(|link| now.saturating_duration_since(link.greeted_at) < window)
     }
 
-    /// What is known of how it counts goes to its link.
     pub(super) fn view(&self) -> Option<PeerView<'_>> {
         self.profile.as_ref().map(|profile| PeerView {
             id: self.id,
@@ -216,9 +219,10 @@ impl Peer {
             Some(self.live.next_deadline(timers, self.is_ready())),
             retry_at,
             self.newcomer.as_ref().map(|newcomer| newcomer.decide_at),
-            self.doubt.map(|doubt| doubt.decide_at),
+            self.doubt.and_then(|doubt| doubt.decide_at),
             self.goodbye_by,
             self.greet_at,
+            self.verify_by,
             self.gone_check_at(gone_after),
         ]
         .into_iter()

@@ -1,0 +1,186 @@
+//! Own groups, the groups of peers, and who leads them.
+
+use super::Output;
+use super::election::{Election, Step};
+use super::node::Node;
+use crate::wire::{Command, HelloFields};
+use crate::{Event, GroupName, PeerId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Elections that run, and their results.
+#[derive(Debug)]
+pub(super) struct Elections {
+    contested: BTreeSet<GroupName>,
+    running: BTreeMap<GroupName, Election>,
+    leaders: BTreeMap<GroupName, PeerId>,
+}
+
+impl Elections {
+    pub(super) fn new(contested: BTreeSet<GroupName>) -> Self {
+        Self { contested, running: BTreeMap::new(), leaders: BTreeMap::new() }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.running.values().map(|election| election.deadline).min()
+    }
+}
+
+impl Node {
+    /// This node joins or leaves a group: counted, told to every peer, and said in every HELLO from now on.
+    pub(super) fn change_group(&mut self, now: Instant, group: GroupName, joining: bool) {
+        let known = self.greeting.groups.binary_search(&group);
+        let mut hello: HelloFields = (*self.greeting).clone();
+        match (known, joining) {
+            (Err(place), true) => hello.groups.insert(place, group.clone()),
+            (Ok(place), false) => drop(hello.groups.remove(place)),
+            _ => return,
+        }
+        hello.status = hello.status.wrapping_add(1);
+        let status = hello.status;
+        self.greeting = Arc::new(hello);
+        self.touch();
+        let links = self.peers.values().filter_map(|peer| peer.link.as_ref());
+        let links = links.chain(self.dials.iter().filter_map(|dial| dial.link.as_ref()));
+        for link in links {
+            let group = group.clone();
+            let command =
+                if joining { Command::Join { group, status } } else { Command::Leave { group, status } };
+            let hello = Some(self.greeting.clone());
+            self.outputs.push_back(Output::Send { link: link.id, command, hello });
+        }
+        if joining {
+            self.start_election(now, &group);
+        } else {
+            self.elections.running.remove(&group);
+            self.elections.leaders.remove(&group);
+        }
+    }
+
+    pub(super) fn is_member(&self, group: &GroupName) -> bool {
+        self.greeting.groups.binary_search(group).is_ok()
+    }
+
+    /// A peer is in a group from now on. A repeated JOIN is told again, as zyre does.
+    pub(super) fn on_peer_join(&mut self, now: Instant, id: PeerId, group: GroupName) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let name = peer.name();
+        let Some(profile) = &mut peer.profile else { return };
+        if profile.groups.len() >= crate::wire::MAX_GROUPS && !profile.groups.contains(&group) {
+            return self.count("peer_groups_over_limit");
+        }
+        profile.groups.insert(group.clone());
+        self.touch();
+        self.emit(Event::Join { peer: id, name, group: group.clone() });
+        if self.is_member(&group) {
+            self.start_election(now, &group);
+        }
+    }
+
+    pub(super) fn on_peer_leave(&mut self, now: Instant, id: PeerId, group: GroupName) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let name = peer.name();
+        let Some(profile) = &mut peer.profile else { return };
+        profile.groups.remove(&group);
+        self.touch();
+        self.emit(Event::Leave { peer: id, name, group: group.clone() });
+        self.on_member_gone(now, id, &group);
+    }
+
+    /// A leader that goes, or a member that goes in the middle of an election, means electing anew.
+    pub(super) fn on_member_gone(&mut self, now: Instant, id: PeerId, group: &GroupName) {
+        let led = self.elections.leaders.get(group) == Some(&id);
+        let running = self.elections.running.contains_key(group);
+        if !led && !running {
+            return;
+        }
+        self.elections.leaders.remove(group);
+        self.elections.running.remove(group);
+        if self.voters(group).is_empty() && self.elections.contested.contains(group) && self.is_member(group)
+        {
+            self.elected(group.clone(), self.me);
+        } else {
+            self.start_election(now, group);
+        }
+    }
+
+    pub(super) fn contest(&mut self, now: Instant, group: GroupName) {
+        self.elections.contested.insert(group.clone());
+        self.start_election(now, &group);
+    }
+
+    /// Members that understand elections; others would drop us for an ELECT.
+    fn voters(&self, group: &GroupName) -> BTreeSet<PeerId> {
+        self.peers.values().filter(|peer| peer.elects && peer.is_in(group)).map(|peer| peer.id).collect()
+    }
+
+    fn start_election(&mut self, now: Instant, group: &GroupName) {
+        if !self.elections.contested.contains(group) || !self.is_member(group) {
+            return;
+        }
+        let voters = self.voters(group);
+        if voters.is_empty() {
+            return;
+        }
+        let (election, steps) = Election::start(now, self.me, &voters);
+        self.elections.leaders.remove(group);
+        self.elections.running.insert(group.clone(), election);
+        self.perform(group, steps);
+    }
+
+    pub(super) fn on_elect(&mut self, now: Instant, from: PeerId, group: &GroupName, challenger: PeerId) {
+        if !self.is_member(group) {
+            return;
+        }
+        let voters = self.voters(group);
+        let mut running = self.elections.running.remove(group);
+        let steps = Election::on_elect(&mut running, now, self.me, &voters, from, challenger);
+        if let Some(election) = running {
+            self.elections.running.insert(group.clone(), election);
+        }
+        self.perform(group, steps);
+    }
+
+    pub(super) fn on_leader(&mut self, group: &GroupName, leader: PeerId) {
+        let voters = self.voters(group);
+        let Some(election) = self.elections.running.get_mut(group) else {
+            return self.count("leader_without_election");
+        };
+        let steps = election.on_leader(self.me, &voters, leader);
+        self.perform(group, steps);
+    }
+
+    fn perform(&mut self, group: &GroupName, steps: Vec<Step>) {
+        for step in steps {
+            match (step.message(group), step) {
+                (Some((to, command)), _) => self.send(to, command),
+                (None, Step::Elected(leader)) => self.elected(group.clone(), leader),
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn elected(&mut self, group: GroupName, leader: PeerId) {
+        self.elections.running.remove(&group);
+        self.elections.leaders.insert(group.clone(), leader);
+        let name = if leader == self.me {
+            String::from_utf8_lossy(&self.greeting.name).into()
+        } else {
+            self.peers.get(&leader).map_or_else(|| Arc::from(""), super::peer::Peer::name)
+        };
+        self.emit(Event::Leader { peer: leader, name, group });
+    }
+
+    /// Elections that a lost message hangs are given up, and started anew where we contest.
+    pub(super) fn run_elections(&mut self, now: Instant) {
+        let late: Vec<_> =
+            self.elections.running.iter().filter(|(_, election)| now >= election.deadline).collect();
+        let late: Vec<_> = late.into_iter().map(|(group, _)| group.clone()).collect();
+        for group in late {
+            self.count("elections_timed_out");
+            self.elections.running.remove(&group);
+            self.start_election(now, &group);
+        }
+    }
+}

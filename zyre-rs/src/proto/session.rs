@@ -1,0 +1,451 @@
+//! Sessions: HELLO and everything else that arrives on a peer's mailbox connection, and Exit.
+
+use super::node::{MAX_PEERS, NATIVE_HEADER, Node, PROBE_TIMEOUT};
+use super::peer::{LinkState, Mailbox, Newcomer, Peer, Profile};
+use super::sequence::Flavour;
+use super::{ConnId, Output};
+use crate::wire::{Command, Endpoint, HelloFields};
+use crate::{EndpointPolicy, Event, ExitReason, Headers, PeerId};
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A HELLO this soon after ours is its answer and asks for none (attack row T8).
+const ANSWER_WINDOW: Duration = Duration::from_secs(2);
+/// The old connection of a peer that comes anew from the same address is read to its end for this long, and
+/// longer while it still brings something.
+const HANDOVER_QUIET: Duration = Duration::from_millis(200);
+/// Until when a repeated HELLO has to be followed by a PING-OK.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
+/// A peer whose connection has ended gets this long to come back before it is greeted anew.
+const COME_BACK: Duration = Duration::from_secs(1);
+/// A peer that broke the rules too often is not greeted before that.
+const PENALTY: Duration = Duration::from_secs(30);
+
+impl Node {
+    pub(super) fn on_hello(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        id: PeerId,
+        source: SocketAddr,
+        hello: HelloFields,
+    ) {
+        if id == self.me {
+            self.report_conflict(now, id, source.ip());
+            return self.outputs.push_back(Output::Refuse(conn));
+        }
+        let usable = self.usable_endpoint(&hello.endpoint, source);
+        if !self.peers.contains_key(&id) {
+            let endpoint = match usable {
+                Ok(endpoint) => endpoint,
+                Err(counter) => {
+                    self.count(counter);
+                    return self.outputs.push_back(Output::Refuse(conn));
+                }
+            };
+            if self.peers.len() >= MAX_PEERS {
+                self.count("newcomer_no_room");
+                return self.outputs.push_back(Output::Refuse(conn));
+            }
+            if !self.make_room_at(now, endpoint) {
+                return self.outputs.push_back(Output::Refuse(conn));
+            }
+            self.peers.insert(id, Peer::new(now, id, endpoint, source.ip()));
+            self.adopt_dial(id, source);
+        } else if let Err(counter) = usable {
+            // It is known by its beacon, which says where it is.
+            self.count(counter);
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        match peer.mailbox {
+            Mailbox::Open(old) if old != conn => self.on_second_connection(now, conn, id, source, hello),
+            _ => self.on_admissible_hello(now, conn, id, source, hello),
+        }
+    }
+
+    /// The endpoint of a HELLO, if it is one to connect to (attack row T11).
+    fn usable_endpoint(&self, text: &[u8], source: SocketAddr) -> Result<Endpoint, &'static str> {
+        let mut endpoint = match Endpoint::decode(text) {
+            Ok(endpoint) => endpoint,
+            Err(_) => unspecified_at(text, source).ok_or("hello_bad_endpoint")?,
+        };
+        if let SocketAddr::V6(v6) = source
+            && endpoint.address().ip() == source.ip()
+        {
+            endpoint = endpoint.with_scope(v6.scope_id());
+        }
+        let same_ip = endpoint.ip() == source.ip();
+        let welcome = match self.config.endpoint_policy {
+            EndpointPolicy::Any => true,
+            EndpointPolicy::SameIp => same_ip,
+            EndpointPolicy::SameSubnet => same_ip || self.on_our_subnets(endpoint.ip()),
+        };
+        if welcome { Ok(endpoint) } else { Err("hello_foreign_endpoint") }
+    }
+
+    /// A peer that we dialled answers: the link that carried our HELLO is its link.
+    fn adopt_dial(&mut self, id: PeerId, source: SocketAddr) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let free = |dial: &&mut super::node::Dial| dial.adopted.is_none() && dial.link.is_some();
+        let same = |dial: &&mut super::node::Dial| dial.endpoint == peer.endpoint;
+        let near = |dial: &&mut super::node::Dial| {
+            let up = dial.link.as_ref().is_some_and(|link| link.state == LinkState::Up);
+            up && dial.endpoint.ip() == source.ip()
+        };
+        let exact = self.dials.iter_mut().filter(free).position(|dial| same(&&mut *dial));
+        let dial = match exact {
+            Some(place) => self.dials.iter_mut().filter(free).nth(place),
+            None => self.dials.iter_mut().filter(free).find(near),
+        };
+        if let Some(dial) = dial {
+            dial.adopted = Some(id);
+            peer.endpoint = dial.endpoint;
+            if let Some(link) = dial.link.take() {
+                self.outputs.push_back(Output::Adopt { link: link.id, peer: id });
+                peer.link = Some(link);
+            }
+        }
+    }
+
+    /// The UUID is in use: its owner comes anew, or somebody else claims it (attack row T9).
+    fn on_second_connection(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        id: PeerId,
+        source: SocketAddr,
+        hello: HelloFields,
+    ) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let same_source = source.ip() == peer.address;
+        let decide_at = now + if same_source { HANDOVER_QUIET } else { PROBE_TIMEOUT };
+        let newcomer = Newcomer { conn, source, hello, decide_at, same_source, asked_at: now };
+        if let Some(earlier) = peer.newcomer.replace(newcomer) {
+            self.outputs.push_back(Output::Refuse(earlier.conn));
+        }
+        if !same_source {
+            self.send(id, Command::Ping);
+        }
+    }
+
+    /// The time that a newcomer had to wait is over.
+    pub(super) fn decide_newcomer(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(mut newcomer) = peer.newcomer.take() else { return };
+        if newcomer.same_source {
+            let busy = now.checked_sub(HANDOVER_QUIET / 2).is_some_and(|at| peer.live.heard_since(at));
+            if busy && now < newcomer.asked_at + HANDOVER_QUIET * 10 {
+                newcomer.decide_at = now + HANDOVER_QUIET / 2;
+                peer.newcomer = Some(newcomer);
+                return;
+            }
+        } else if peer.live.heard_since(newcomer.asked_at) {
+            self.outputs.push_back(Output::Refuse(newcomer.conn));
+            return self.report_conflict(now, id, newcomer.source.ip());
+        }
+        if let Mailbox::Open(old) = peer.mailbox {
+            self.outputs.push_back(Output::Refuse(old));
+        }
+        self.on_admissible_hello(now, newcomer.conn, id, newcomer.source, newcomer.hello);
+    }
+
+    fn on_admissible_hello(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        id: PeerId,
+        source: SocketAddr,
+        hello: HelloFields,
+    ) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.live.heard(now);
+        peer.greet_at = None;
+        peer.goodbye_at = None;
+        peer.goodbye_by = None;
+        peer.lost_at = if peer.link_is_up() { None } else { peer.lost_at };
+        peer.address = source.ip();
+        let (profile, native, elects) = read_profile(&hello, peer.endpoint);
+        peer.native = native;
+        peer.elects |= elects;
+        if native {
+            self.learn_flavour(id, Flavour::Uint16);
+        } else {
+            self.learn_flavour(id, Flavour::guess_by_name(id, &hello.name));
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.mailbox = Mailbox::Open(conn);
+        let Some(known) = &peer.profile else {
+            return self.enter(now, id, conn, profile);
+        };
+        let same = known.name == profile.name
+            && known.headers == profile.headers
+            && known.endpoint == profile.endpoint;
+        let answer = same && peer.was_greeted_within(now, ANSWER_WINDOW);
+        let limited = now < peer.rehello_at;
+        if answer || limited {
+            self.count(if answer { "hello_answers" } else { "hello_over_limit" });
+            self.update_groups(now, id, conn, profile);
+            return self.verify(now, id);
+        }
+        let wait = peer.rehello_backoff.step(u64::MAX);
+        peer.rehello_at = now + wait;
+        self.exit(id, ExitReason::Restarted);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.mailbox = Mailbox::Open(conn);
+        }
+        self.enter(now, id, conn, profile);
+        self.greet(now, id);
+    }
+
+    /// Greeting → Ready.
+    fn enter(&mut self, now: Instant, id: PeerId, conn: ConnId, mut profile: Profile) {
+        let groups = std::mem::take(&mut profile.groups);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let (name, endpoint, headers) = (profile.name.clone(), profile.endpoint, profile.headers.clone());
+        peer.profile = Some(profile);
+        let has_link = peer.link.is_some();
+        self.touch();
+        self.emit(Event::Enter { peer: id, name: name.clone(), endpoint, headers });
+        if !has_link {
+            self.open_link(now, id);
+        }
+        groups.into_iter().for_each(|group| self.on_peer_join(now, id, group));
+        self.outputs.push_back(Output::Accept { conn, name });
+    }
+
+    /// A repeated HELLO that changes nothing but the groups.
+    fn update_groups(&mut self, now: Instant, id: PeerId, conn: ConnId, profile: Profile) {
+        let Some(known) = self.peers.get(&id).and_then(|peer| peer.profile.as_ref()) else { return };
+        let left: Vec<_> = known.groups.difference(&profile.groups).cloned().collect();
+        let joined: Vec<_> = profile.groups.difference(&known.groups).cloned().collect();
+        left.into_iter().for_each(|group| self.on_peer_leave(now, id, group));
+        joined.into_iter().for_each(|group| self.on_peer_join(now, id, group));
+        self.outputs.push_back(Output::Accept { conn, name: profile.name });
+    }
+
+    /// Says HELLO again, in the same stream where there is one, and asks for the answer that proves it was taken.
+    pub(super) fn greet(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.greet_at = None;
+        let ready = peer.is_ready();
+        match &mut peer.link {
+            Some(link) if link.state == LinkState::Up => {
+                link.greeted_at = now;
+                self.outputs.push_back(Output::Greet(link.id));
+            }
+            // A link that is being opened says HELLO first anyway.
+            Some(link) if link.state == LinkState::Connecting => {}
+            _ => self.open_link(now, id),
+        }
+        if ready {
+            self.verify(now, id);
+        }
+    }
+
+    /// After a repeated HELLO only a PING-OK shows that the peer holds us for ready.
+    fn verify(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.verify_by = Some(now + VERIFY_TIMEOUT);
+        self.send(id, Command::Ping);
+    }
+
+    /// libzmq reconnects in the middle of a session: the stream goes on where it ended.
+    pub(super) fn on_resume(&mut self, now: Instant, conn: ConnId, id: PeerId, sequence: u16) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && let Mailbox::Closed { expected } = peer.mailbox
+            && expected == sequence
+            && peer.is_ready()
+        {
+            peer.mailbox = Mailbox::Open(conn);
+            peer.live.heard(now);
+            peer.greet_at = None;
+            let name = peer.name();
+            self.count("sessions_resumed");
+            return self.outputs.push_back(Output::Accept { conn, name });
+        }
+        self.outputs.push_back(Output::Refuse(conn));
+    }
+
+    pub(super) fn on_heard(&mut self, now: Instant, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.live.heard(now);
+        }
+    }
+
+    /// Whether this is the connection that speaks for the peer now.
+    fn is_current(&self, conn: ConnId, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.mailbox == Mailbox::Open(conn) && peer.is_ready())
+    }
+
+    pub(super) fn on_command(&mut self, now: Instant, conn: ConnId, id: PeerId, command: Command) {
+        if !self.is_current(conn, id) {
+            return self.count("stale_connection");
+        }
+        self.on_heard(now, id);
+        match command {
+            Command::Join { group, .. } => self.on_peer_join(now, id, group),
+            Command::Leave { group, .. } => self.on_peer_leave(now, id, group),
+            Command::Ping => self.send(id, Command::PingOk),
+            Command::PingOk => self.on_ping_ok(now, id),
+            Command::Elect { group, challenger } => {
+                self.knows_elections(id);
+                self.on_elect(now, id, &group, challenger);
+            }
+            Command::Leader { group, leader } => {
+                self.knows_elections(id);
+                self.on_leader(&group, leader);
+            }
+            Command::Goodbye => {
+                self.exit(id, ExitReason::Goodbye);
+                self.forget(id);
+            }
+            // Content and HELLO come another way, and unknown ids are counted where they are read.
+            _ => {}
+        }
+    }
+
+    fn on_ping_ok(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.verify_by.take().is_some() {
+            peer.regreet_backoff.reset();
+        }
+        if now >= peer.rehello_at + PENALTY {
+            peer.rehello_backoff.reset();
+        }
+        if peer.goodbye_by.take().is_some() {
+            self.count("goodbyes_denied");
+        }
+    }
+
+    /// Only zyre C and this crate send these, and both count as the RFC does.
+    fn knows_elections(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.elects = true;
+        }
+        self.learn_flavour(id, Flavour::Uint16);
+    }
+
+    fn learn_flavour(&mut self, id: PeerId, flavour: Flavour) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.flavour == Flavour::Unknown && flavour != Flavour::Unknown {
+            peer.flavour = flavour;
+        }
+        if let Some(link) = &peer.link
+            && peer.flavour != Flavour::Unknown
+        {
+            self.outputs.push_back(Output::Flavour { link: link.id, flavour: peer.flavour });
+        }
+    }
+
+    pub(super) fn on_gap(&mut self, now: Instant, conn: ConnId, id: PeerId, missing: u16) {
+        if self.is_current(conn, id) {
+            self.exit(id, ExitReason::MessagesLost { count: missing });
+            self.greet_after_exit(now, id, Duration::ZERO);
+        }
+        self.outputs.push_back(Output::Refuse(conn));
+    }
+
+    pub(super) fn on_misbehaved(&mut self, now: Instant, conn: ConnId, id: PeerId) {
+        if self.is_current(conn, id) {
+            self.exit(id, ExitReason::ProtocolErrors);
+            self.greet_after_exit(now, id, PENALTY);
+        }
+        self.outputs.push_back(Output::Refuse(conn));
+    }
+
+    /// The peer will not say HELLO by itself: to it the session goes on.
+    fn greet_after_exit(&mut self, now: Instant, id: PeerId, after: Duration) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let greeted_at = peer.link.as_ref().map_or(now, |link| link.greeted_at + ANSWER_WINDOW);
+        peer.greet_at = Some((now + after).max(greeted_at));
+    }
+
+    pub(super) fn on_conn_closed(&mut self, now: Instant, conn: ConnId, id: PeerId, expected: u16) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.newcomer.as_ref().is_some_and(|newcomer| newcomer.conn == conn) {
+            peer.newcomer = None;
+        }
+        if peer.mailbox != Mailbox::Open(conn) {
+            return;
+        }
+        peer.mailbox = if peer.is_ready() { Mailbox::Closed { expected } } else { Mailbox::None };
+        if let Some(newcomer) = peer.newcomer.take() {
+            return self.on_admissible_hello(now, newcomer.conn, id, newcomer.source, newcomer.hello);
+        }
+        if peer.goodbye_at.is_some_and(|at| now < at + PROBE_TIMEOUT) {
+            self.exit(id, ExitReason::Goodbye);
+            return self.forget(id);
+        }
+        // Perhaps the process is gone: then the link says so at once. Perhaps the peer has dropped us.
+        peer.greet_at = Some(peer.greet_at.unwrap_or(now + COME_BACK).min(now + COME_BACK));
+    }
+
+    /// Ready → gone, told exactly once. The peer stays known; [`forget`](Self::forget) it or greet it anew.
+    pub(super) fn exit(&mut self, id: PeerId, reason: ExitReason) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(profile) = peer.profile.take() else { return };
+        if let Mailbox::Open(conn) = std::mem::replace(&mut peer.mailbox, Mailbox::None)
+            && reason != ExitReason::Restarted
+        {
+            self.outputs.push_back(Output::Refuse(conn));
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.goodbye_by = None;
+        peer.verify_by = None;
+        peer.doubt = None;
+        self.touch();
+        self.emit(Event::Exit { peer: id, name: profile.name.clone(), reason });
+        let now = self.now();
+        profile.groups.iter().for_each(|group| self.on_member_gone(now, id, group));
+    }
+
+    /// A peer was silent although it was asked: it is gone or has moved.
+    pub(super) fn decide_doubt(&mut self, now: Instant, id: PeerId) {
+        let Some(doubt) = self.peers.get_mut(&id).and_then(|peer| peer.doubt.as_mut()) else { return };
+        doubt.decide_at = None;
+        let doubt = *doubt;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.live.heard_since(doubt.asked_at) {
+            return;
+        }
+        match doubt.moved_to {
+            Some(endpoint) => {
+                self.exit(id, ExitReason::Replaced);
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.endpoint = endpoint;
+                    peer.address = endpoint.ip();
+                }
+                self.open_link(now, id);
+            }
+            None => {
+                self.exit(id, ExitReason::Replaced);
+                self.forget(id);
+            }
+        }
+    }
+}
+
+/// pyre may publish `tcp://0.0.0.0:port`: the source of the connection is meant.
+fn unspecified_at(text: &[u8], source: SocketAddr) -> Option<Endpoint> {
+    let port = text.strip_prefix(b"tcp://0.0.0.0:").and_then(|port| std::str::from_utf8(port).ok())?;
+    Endpoint::new(SocketAddr::new(source.ip(), port.parse().ok()?)).ok()
+}
+
+/// What a HELLO says, for people; the header by which we know our own is not for them.
+fn read_profile(hello: &HelloFields, fallback: Endpoint) -> (Profile, bool, bool) {
+    let native = hello.headers.iter().any(|(key, _)| key == NATIVE_HEADER);
+    let headers: Headers = hello
+        .headers
+        .iter()
+        .filter(|(key, _)| key != NATIVE_HEADER)
+        .map(|(key, value)| (String::from_utf8_lossy(key).into_owned(), Bytes::copy_from_slice(value)))
+        .collect();
+    let profile = Profile {
+        name: String::from_utf8_lossy(&hello.name).into(),
+        endpoint: Endpoint::decode(&hello.endpoint).unwrap_or(fallback),
+        headers,
+        groups: hello.groups.iter().cloned().collect(),
+    };
+    (profile, native, native)
+}
