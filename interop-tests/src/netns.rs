@@ -80,11 +80,13 @@ impl Lan {
     }
 
     /// Pulls the host's cable out of the switch; the host keeps its address and sees the carrier go.
+    #[track_caller]
     pub fn unplug(&self, host: usize) {
         expect(self.bridge.ip(&format!("link set h{host} down")));
     }
 
     /// Puts the cable back.
+    #[track_caller]
     pub fn plug(&self, host: usize) {
         expect(self.bridge.ip(&format!("link set h{host} up")));
     }
@@ -92,6 +94,7 @@ impl Lan {
     /// Drops `permille` of the frames the switch forwards from one host to another; `None` means any host.
     ///
     /// Rules add up until [`Lan::heal`].
+    #[track_caller]
     pub fn lose(&self, traffic: Traffic, from: Option<usize>, to: Option<usize>, permille: u16) {
         let mut rule = String::new();
         if let Some(host) = from {
@@ -109,11 +112,12 @@ impl Lan {
             rule.push_str(&format!("numgen random mod 1000 < {permille} "));
         }
         expect(self.bridge.nft(&format!(
-            "table bridge faults {{ chain f {{ type filter hook forward priority 0; {rule}counter drop; }} }}\n"
+            "table bridge faults {{ chain f {{ type filter hook forward priority 0; {rule}counter drop\n}} }}\n"
         )));
     }
 
     /// Removes all loss rules.
+    #[track_caller]
     pub fn heal(&self) {
         expect(self.bridge.nft("table bridge faults\ndelete table bridge faults\n"));
     }
@@ -162,11 +166,13 @@ impl Host {
     }
 
     /// Takes the interface down from the host's side: its routes go, its address stays.
+    #[track_caller]
     pub fn interface_down(&self) {
         self.ip("link set eth0 down");
     }
 
     /// Takes the interface up again.
+    #[track_caller]
     pub fn interface_up(&self) {
         self.ip("link set eth0 up");
         self.ip("route replace 224.0.0.0/4 dev eth0");
@@ -176,6 +182,7 @@ impl Host {
     ///
     /// # Panics
     /// When the command fails, and on [`Host::local`], whose network is not ours to change.
+    #[track_caller]
     pub fn ip(&self, arguments: &str) {
         match &self.namespace {
             Some(namespace) => expect(namespace.ip(arguments)),
@@ -276,7 +283,10 @@ fn run(command: &mut Command, input: &str) -> Result<String, Missing> {
 
 #[track_caller]
 fn expect<T>(outcome: Result<T, Missing>) -> T {
-    outcome.unwrap_or_else(|error| fail(&error.to_string()))
+    match outcome {
+        Ok(value) => value,
+        Err(error) => fail(&error.to_string()),
+    }
 }
 
 #[cfg(test)]
