@@ -112,14 +112,16 @@ impl Lan {
             rule.push_str(&format!("numgen random mod 1000 < {permille} "));
         }
         expect(self.bridge.nft(&format!(
-            "table bridge faults {{ chain f {{ type filter hook forward priority 0; {rule}counter drop\n}} }}\n"
+            "add table bridge faults\n\
+             add chain bridge faults f {{ type filter hook forward priority 0; }}\n\
+             add rule bridge faults f {rule}counter drop\n"
         )));
     }
 
     /// Removes all loss rules.
     #[track_caller]
     pub fn heal(&self) {
-        expect(self.bridge.nft("table bridge faults\ndelete table bridge faults\n"));
+        expect(self.bridge.nft("add table bridge faults\ndelete table bridge faults\n"));
     }
 }
 
