@@ -152,9 +152,12 @@ fn apt(packages: &[&str]) -> Result<(), Missing> {
         return Err(Missing::new(format!("{list} is missing; install it or run as root on Debian")));
     }
     let _lock = lock("apt")?;
-    run(Command::new("apt-get").args(["-qq", "update"]))?;
+    // Another installer may be at work; its lock is waited for.
+    let patient = ["-o", "DPkg::Lock::Timeout=120", "-qq"];
+    run(Command::new("apt-get").args(patient).arg("update"))?;
     run(Command::new("apt-get")
-        .args(["-qq", "-y", "--no-install-recommends", "install"])
+        .args(patient)
+        .args(["-y", "--no-install-recommends", "install"])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
