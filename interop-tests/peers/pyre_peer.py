@@ -15,7 +15,6 @@ import zmq
 from pyre import Pyre
 
 FLOOD_SLICE = 200
-PROGRESS_EVERY = 1000
 
 
 def emit(**event):
@@ -70,6 +69,7 @@ class Adapter:
         self.floods = []
         self.counting = False
         self.counters = {}
+        self.awaited = {}
         self.pending = b""
         emit(event="READY", peer=hexid(self.node.uuid().bytes), name=self.node.name(), endpoint=self.node.endpoint())
 
@@ -117,11 +117,16 @@ class Adapter:
             if self.counting:
                 counter = self.counters.setdefault(peer, Counter())
                 counter.take(rest[0])
-                if counter.received % PROGRESS_EVERY == 0:
-                    emit(event="COUNT", peer=peer, **counter.report())
+                self.report_reached(peer)
                 return
             event["frames"] = [frame.hex() for frame in rest]
         emit(**event)
+
+    def report_reached(self, peer):
+        counter, awaited = self.counters.get(peer), self.awaited.get(peer)
+        if counter and awaited is not None and counter.next >= awaited:
+            del self.awaited[peer]
+            emit(event="REACHED", peer=peer, **counter.report())
 
     def command(self, command):
         reply = {"event": "REPLY", "id": command.get("id")}
@@ -177,6 +182,10 @@ class Adapter:
 
     def do_counts(self, _command):
         return {peer: counter.report() for peer, counter in self.counters.items()}
+
+    def do_await(self, command):
+        self.awaited[command["peer"]] = command["next"]
+        self.report_reached(command["peer"])
 
     def do_peers(self, _command):
         return [hexid(peer.bytes) for peer in self.node.peers()]

@@ -5,7 +5,6 @@ const readline = require('readline');
 const Zyre = require('zyre.js');
 
 const FLOOD_SLICE = 200;
-const PROGRESS_EVERY = 1000;
 
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 const upper = (id) => id.toUpperCase();
@@ -31,6 +30,7 @@ process.on('uncaughtException', (error) => {
 
 let counting = false;
 let counters = {};
+const awaited = {};
 
 // What arrived of one sender's numbered messages, kept without a JSON line per message.
 function count(peer, frame) {
@@ -47,7 +47,15 @@ function count(peer, frame) {
     }
     counter.next = number + 1;
   }
-  if (counter.received % PROGRESS_EVERY === 0) emit({ event: 'COUNT', peer, ...counter });
+  reportReached(peer);
+}
+
+function reportReached(peer) {
+  const counter = counters[peer];
+  if (counter && counter.next >= awaited[peer]) {
+    delete awaited[peer];
+    emit({ event: 'REACHED', peer, ...counter });
+  }
 }
 
 function content(event, id, name, frame, group) {
@@ -98,6 +106,7 @@ const commands = {
   flood,
   count: ({ on }) => { counting = on; counters = {}; },
   counts: () => counters,
+  await: ({ peer, next }) => { awaited[peer] = next; reportReached(peer); },
   peers: () => Object.keys(node.getPeers()).map(upper),
   peers_in: ({ group }) => Object.keys(node.getGroup(group) || {}).map(upper),
   address: ({ peer }) => (node.getPeer(lower(peer)) || {}).endpoint || '',

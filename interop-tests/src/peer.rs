@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
@@ -223,8 +223,7 @@ impl Peer {
         self.call(json!({"cmd": "flood", "group": group, "start": start, "count": count, "size": size}));
     }
 
-    /// From now on counts arriving whispers and shouts as numbered ones per sender instead of reporting each;
-    /// every 1000th gives a `COUNT` event.
+    /// From now on counts arriving whispers and shouts as numbered ones per sender instead of reporting each.
     #[track_caller]
     pub fn start_counting(&self) {
         self.call(json!({"cmd": "count", "on": true}));
@@ -239,18 +238,10 @@ impl Peer {
     /// Waits until `sender`'s messages up to number `next - 1` have been counted.
     #[track_caller]
     pub fn wait_counted(&self, sender: &str, next: u64, timeout: Duration) -> Counted {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let counted = self.counted(sender);
-            if counted.next >= next {
-                return counted;
-            }
-            if Instant::now() >= deadline {
-                self.fail(&format!("number {next} from {sender} not reached: {counted:?}"));
-            }
-            // The query itself is the wait: a busy node answers it only between messages.
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let since = self.mark();
+        self.call(json!({"cmd": "await", "peer": sender, "next": next}));
+        let reached = |event: &Event| event.is("REACHED") && event.peer() == sender;
+        Counted::read(&self.wait_since(since, &format!("number {next} from {sender}"), reached, timeout).0)
     }
 
     /// Stops the node with its goodbye; the process stays.

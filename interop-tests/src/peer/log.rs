@@ -45,7 +45,7 @@ impl Counted {
 }
 
 /// One line a peer printed: an event of its node (`ENTER`, `EXIT`, `JOIN`, `LEAVE`, `WHISPER`, `SHOUT`; zyre.js also
-/// `EXPIRED`) or of its adapter (`READY`, `REPLY`, `COUNT`, `FLOODED`, `DIED`, `STDERR`, `ENDED`).
+/// `EXPIRED`) or of its adapter (`READY`, `REPLY`, `REACHED`, `FLOODED`, `DIED`, `STDERR`, `ENDED`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event(pub(super) Value);
 
