@@ -3,6 +3,7 @@
 use super::line::Line;
 use crate::proto::Input;
 use std::sync::Arc;
+use std::time::Duration;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -13,8 +14,22 @@ pub(crate) enum Request {
     Tell(Input),
     /// Something happened, and its consequences (events, snapshot) must be there before the asker goes on.
     Ordered(Input, oneshot::Sender<()>),
+    /// The application wants something of the driver itself.
+    Ask(Ask),
     /// A connection says HELLO or resumes and waits to be let in. The leash stays with the driver.
     Admit(Input, Arc<Leash>, oneshot::Sender<Admission>),
+}
+
+/// What the application asks of the driver itself.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Stop the node; answered when it has stopped.
+    Stop {
+        /// How long delivery of what is queued may take.
+        timeout: Duration,
+        /// Told when the node has stopped.
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// A connection has been let in; a dropped sender means that it was refused.

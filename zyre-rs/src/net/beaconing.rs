@@ -1,0 +1,147 @@
+//! Where the driver's beacons go and come from: UDP on the chosen interfaces, a network in memory, or nowhere.
+
+use super::beacon::{BeaconError, BeaconSockets, MAX_DATAGRAM};
+use super::driver::Subnets;
+use super::interface::{InterfaceAddr, Watcher, enumerate};
+use crate::wire::{Beacon, BeaconError as Malformed};
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+/// How often the interfaces are looked at; they appear, vanish and change address while a node runs.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The addresses in use, shared with the listener.
+pub(crate) type SharedSubnets = Arc<RwLock<Subnets>>;
+
+pub(crate) enum Beaconing {
+    Udp(Box<Udp>),
+    #[cfg(feature = "test-util")]
+    Memory(super::memory::BeaconBus),
+}
+
+pub(crate) struct Udp {
+    /// `None` where beacons are off; the interfaces still say whom to believe.
+    sockets: Option<BeaconSockets>,
+    watcher: Watcher,
+    subnets: SharedSubnets,
+    refresh_at: Instant,
+}
+
+impl Udp {
+    pub(crate) fn new(sockets: Option<BeaconSockets>, watcher: Watcher, subnets: SharedSubnets) -> Self {
+        Self { sockets, watcher, subnets, refresh_at: Instant::now() + REFRESH_INTERVAL }
+    }
+}
+
+impl Beaconing {
+    pub(crate) fn is_on(&self) -> bool {
+        match self {
+            Self::Udp(udp) => udp.sockets.is_some(),
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => true,
+        }
+    }
+
+    /// The next beacon, or the name under which a datagram that is none is counted. Cancel safe.
+    pub(crate) async fn heard(&self) -> Result<(SocketAddr, Beacon), &'static str> {
+        match self {
+            Self::Udp(udp) => {
+                let Some(sockets) = &udp.sockets else { return std::future::pending().await };
+                let mut buffer = [0; MAX_DATAGRAM];
+                let datagram = sockets.recv(&mut buffer).await.map_err(|error| {
+                    debug!(%error, "cannot receive beacons at present");
+                    "beacon_receive_errors"
+                })?;
+                let bytes = buffer.get(..datagram.length).unwrap_or_default();
+                Ok((datagram.source, open_mode_beacon(bytes)?))
+            }
+            #[cfg(feature = "test-util")]
+            Self::Memory(bus) => {
+                let (source, bytes) = bus.recv().await;
+                Ok((source, open_mode_beacon(&bytes)?))
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, beacon: &Beacon) {
+        let bytes = beacon.encode();
+        match self {
+            Self::Udp(udp) => {
+                if let Some(sockets) = &mut udp.sockets {
+                    sockets.send(|_| &bytes);
+                }
+            }
+            #[cfg(feature = "test-util")]
+            Self::Memory(bus) => bus.send(&bytes),
+        }
+    }
+
+    /// Completes when it is time to [`refresh`](Self::refresh). Cancel safe.
+    pub(crate) async fn tick(&self) {
+        match self {
+            Self::Udp(udp) => tokio::time::sleep_until(udp.refresh_at).await,
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => std::future::pending().await,
+        }
+    }
+
+    /// Looks at the interfaces again; `Some` if the addresses in use have changed.
+    pub(crate) fn refresh(&mut self) -> Option<Subnets> {
+        match self {
+            Self::Udp(udp) => udp.refresh(),
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => None,
+        }
+    }
+}
+
+impl Udp {
+    fn refresh(&mut self) -> Option<Subnets> {
+        self.refresh_at = Instant::now() + REFRESH_INTERVAL;
+        let existing = enumerate().inspect_err(|error| debug!(%error, "cannot list interfaces")).ok()?;
+        if self.watcher.refresh(existing).is_empty() {
+            return None;
+        }
+        if let Some(sockets) = &mut self.sockets
+            && let Err(error) = sockets.update(self.watcher.current())
+        {
+            warn!(%error, "beacons work on fewer interfaces than wanted");
+        }
+        let subnets = subnets_of(self.watcher.current());
+        self.subnets.write().unwrap_or_else(PoisonError::into_inner).clone_from(&subnets);
+        Some(subnets)
+    }
+}
+
+pub(crate) fn subnets_of(interfaces: &[InterfaceAddr]) -> Subnets {
+    interfaces.iter().map(|interface| (interface.ip, interface.prefix_len)).collect()
+}
+
+/// Open mode takes version 1 only (attack row B1).
+fn open_mode_beacon(bytes: &[u8]) -> Result<Beacon, &'static str> {
+    match Beacon::decode(bytes) {
+        Ok(beacon) if beacon.is_secured() => Err("beacon_secured"),
+        Ok(beacon) => Ok(beacon),
+        Err(Malformed::WrongSize { .. }) => Err("beacon_wrong_size"),
+        Err(Malformed::WrongPrefix) => Err("beacon_wrong_prefix"),
+        Err(Malformed::WrongVersion { .. }) => Err("beacon_wrong_version"),
+    }
+}
+
+impl From<BeaconError> for crate::StartError {
+    fn from(error: BeaconError) -> Self {
+        match error {
+            BeaconError::PortInUse { port } => Self::BeaconPort {
+                port,
+                source: std::io::ErrorKind::AddrInUse.into(),
+                remedy: "a program that does not share it holds it: stop that program (`ss -lunp` names it) or choose another beacon port for all nodes",
+            },
+            BeaconError::Listen { port, source } => {
+                Self::BeaconPort { port, source, remedy: "choose another beacon port for all nodes, or allow this one" }
+            }
+        }
+    }
+}

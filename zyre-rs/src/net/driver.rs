@@ -1,0 +1,383 @@
+//! The driver: the one task that owns the protocol machine. It hands inputs in and performs outputs, and decides nothing.
+//!
+//! Order kept here: the membership view is renewed before an event about it is handed out, and both before the task
+//! that caused them goes on. So whoever sees ENTER can whisper, and nobody sees a shout before its JOIN.
+
+use super::beaconing::Beaconing;
+use super::connection::OwnGroups;
+use super::counters::Counters;
+use super::gossip;
+use super::inbox::Inbox;
+use super::line::Line;
+use super::link::{self, LinkTask};
+use super::listener;
+use super::outbox::Outbox;
+use super::request::{Admission, Ask, Driver, Leash, Request};
+use super::transport::Transport;
+use crate::config::{LinkLimit, Overflow};
+use crate::membership::{Entry, Membership, Peer};
+use crate::proto::{self, ConnId, Input, LinkId, Output};
+use crate::wire::{Beacon, Command, Endpoint};
+use crate::{Event, PeerId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{debug, trace};
+
+/// Requests taken at once before their consequences are published.
+const BATCH: usize = 64;
+/// The goodbye beacon is repeated, since a lost one leaves a ghost for 30 s.
+const GOODBYES: u32 = 3;
+const GOODBYE_INTERVAL: Duration = Duration::from_millis(30);
+
+/// What the driver needs to begin with.
+pub(crate) struct Parts {
+    pub(crate) machine: proto::Node,
+    pub(crate) id: PeerId,
+    pub(crate) name: String,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) driver: Driver,
+    pub(crate) transport: Transport,
+    pub(crate) beaconing: Beaconing,
+    pub(crate) mailbox_port: u16,
+    pub(crate) advertised: Option<Endpoint>,
+    pub(crate) inbox: Inbox,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) membership: watch::Sender<Arc<Membership>>,
+    pub(crate) own_groups: OwnGroups,
+    pub(crate) abandoned: Arc<Notify>,
+    pub(crate) listeners: Vec<listener::Handle>,
+    pub(crate) gossip: Option<gossip::Gossip>,
+    pub(crate) link_limit: LinkLimit,
+    pub(crate) overflow: Overflow,
+}
+
+/// What waits for the membership to be published.
+enum Deferred {
+    Event(Event),
+    Admission(oneshot::Sender<Admission>, Admission),
+    Acted(oneshot::Sender<()>),
+}
+
+pub(crate) struct DriverTask {
+    parts: Parts,
+    links: BTreeMap<LinkId, Arc<Outbox>>,
+    lines: HashMap<PeerId, Weak<Line>>,
+    leashes: HashMap<ConnId, Arc<Leash>>,
+    waiting: HashMap<ConnId, (PeerId, oneshot::Sender<Admission>)>,
+    stalled: BTreeSet<PeerId>,
+    deferred: Vec<Deferred>,
+    published: u64,
+    /// Peers whose PING-OK says that they have taken everything; only while the node drains.
+    draining: Option<BTreeSet<PeerId>>,
+}
+
+impl DriverTask {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            links: BTreeMap::new(),
+            lines: HashMap::new(),
+            leashes: HashMap::new(),
+            waiting: HashMap::new(),
+            stalled: BTreeSet::new(),
+            deferred: Vec::new(),
+            // Differs from any revision, so that the first look publishes.
+            published: u64::MAX,
+            draining: None,
+        }
+    }
+
+    /// Runs until the node is stopped or its last handle is dropped.
+    pub(crate) async fn run(mut self) {
+        self.feed(Input::Timeout);
+        self.publish();
+        let (timeout, done) = self.serve(None).await;
+        self.stop(timeout).await;
+        for done in done {
+            let _ = done.send(());
+        }
+    }
+
+    /// Serves requests, beacons and timers until somebody wants the node to stop, or (while draining) until the
+    /// deadline or the last PING-OK.
+    async fn serve(&mut self, until: Option<Instant>) -> (Duration, Vec<oneshot::Sender<()>>) {
+        let mut requests = Vec::with_capacity(BATCH);
+        let mut done = Vec::new();
+        let abandoned = self.parts.abandoned.clone();
+        loop {
+            let mut deadline = Instant::from_std(self.parts.machine.next_deadline());
+            if let Some(until) = until {
+                deadline = deadline.min(until);
+                if Instant::now() >= until || self.draining.as_ref().is_none_or(BTreeSet::is_empty) {
+                    return (Duration::ZERO, done);
+                }
+            }
+            tokio::select! {
+                taken = self.parts.requests.recv_many(&mut requests, BATCH) => {
+                    for request in requests.drain(..taken) {
+                        match self.on_request(request) {
+                            Some((timeout, sender)) if until.is_none() => {
+                                self.publish();
+                                return (timeout, vec![sender]);
+                            }
+                            Some((_, sender)) => done.push(sender),
+                            None => {}
+                        }
+                    }
+                }
+                heard = self.parts.beaconing.heard() => match heard {
+                    Ok((source, beacon)) => self.feed(Input::Beacon { source, beacon }),
+                    Err(counter) => self.parts.counters.count(counter),
+                },
+                () = self.parts.beaconing.tick() => {
+                    if let Some(subnets) = self.parts.beaconing.refresh() {
+                        self.feed(Input::Subnets(subnets));
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => self.feed(Input::Timeout),
+                () = abandoned.notified(), if until.is_none() => return (Duration::from_secs(1), done),
+            }
+            self.publish();
+        }
+    }
+
+    fn on_request(&mut self, request: Request) -> Option<(Duration, oneshot::Sender<()>)> {
+        match request {
+            Request::Tell(input) => self.feed(input),
+            Request::Ordered(input, done) => {
+                if let (Some(draining), Input::Command { peer, command: Command::PingOk, .. }) =
+                    (&mut self.draining, &input)
+                {
+                    draining.remove(peer);
+                }
+                self.feed(input);
+                self.deferred.push(Deferred::Acted(done));
+            }
+            Request::Admit(input, leash, reply) => {
+                if let Input::Hello { conn, peer, .. } | Input::Resume { conn, peer, .. } = &input {
+                    self.leashes.insert(*conn, leash);
+                    self.waiting.insert(*conn, (*peer, reply));
+                }
+                self.feed(input);
+            }
+            Request::Ask(Ask::Stop { timeout, done }) => return Some((timeout, done)),
+        }
+        None
+    }
+
+    /// Hands an input to the machine and performs what it wants.
+    fn feed(&mut self, input: Input) {
+        let now = Instant::now().into_std();
+        if let Input::ConnClosed { conn, .. } = &input {
+            self.leashes.remove(conn);
+            self.waiting.remove(conn);
+        }
+        if now >= self.parts.machine.next_deadline() {
+            self.tell_what_lines_heard(now);
+        }
+        trace!(?input, "input");
+        self.parts.machine.handle(now, input);
+        while let Some(output) = self.parts.machine.poll_output() {
+            trace!(?output, "output");
+            self.perform(output);
+        }
+    }
+
+    /// Content goes past the driver; before time decides anything, the machine learns who was heard.
+    fn tell_what_lines_heard(&mut self, now: std::time::Instant) {
+        self.lines.retain(|_, line| line.strong_count() > 0);
+        for (peer, line) in &self.lines {
+            let Some(line) = line.upgrade() else { continue };
+            if line.take_heard() {
+                self.parts.machine.handle(now, Input::Heard { peer: *peer });
+            }
+            let stalled = line.is_stalled();
+            if stalled != self.stalled.contains(peer) {
+                self.parts.machine.handle(now, Input::Stalled { peer: *peer, stalled });
+                if stalled { self.stalled.insert(*peer) } else { self.stalled.remove(peer) };
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Open { link, peer, endpoint, hello, flavour } => {
+                let line = peer.map_or_else(Arc::default, |peer| self.line(peer));
+                line.learn(flavour);
+                let outbox = Outbox::new(line, hello, self.parts.link_limit, self.parts.overflow);
+                debug!(peer = ?peer, %endpoint, link = link.0, "opening a link");
+                self.links.insert(link, outbox.clone());
+                tokio::spawn(link::run(LinkTask {
+                    link,
+                    me: self.parts.id,
+                    endpoint,
+                    advertised: self.parts.advertised,
+                    mailbox_port: self.parts.mailbox_port,
+                    outbox,
+                    transport: self.parts.transport.clone(),
+                    driver: self.parts.driver.clone(),
+                    counters: self.parts.counters.clone(),
+                }));
+            }
+            Output::Greet(link) => self.with_link(link, Outbox::greet),
+            Output::Retry(link) => self.with_link(link, Outbox::retry),
+            Output::Close(link) => {
+                if let Some(outbox) = self.links.remove(&link) {
+                    outbox.close();
+                }
+            }
+            Output::Adopt { link, peer } => {
+                if let Some(outbox) = self.links.get(&link) {
+                    self.lines.insert(peer, Arc::downgrade(outbox.line()));
+                }
+            }
+            Output::Flavour { link, flavour } => self.with_link(link, |outbox| outbox.line().learn(flavour)),
+            Output::Send { link, command, hello } => {
+                self.with_link(link, |outbox| outbox.send_control(&command, hello));
+            }
+            Output::Accept { conn, name } => {
+                if let Some((peer, reply)) = self.waiting.remove(&conn) {
+                    let admission = Admission { name, line: self.line(peer) };
+                    self.deferred.push(Deferred::Admission(reply, admission));
+                }
+            }
+            Output::Refuse(conn) => {
+                // Dropping the reply refuses a connection that waits; the leash ends one that does not.
+                if self.waiting.remove(&conn).is_none()
+                    && let Some(leash) = self.leashes.remove(&conn)
+                {
+                    leash.pull();
+                }
+            }
+            Output::Beacon { leaving } => self.send_beacon(leaving),
+            Output::Emit(event) => self.deferred.push(Deferred::Event(event)),
+            Output::Count(name) => self.parts.counters.count(name),
+        }
+    }
+
+    fn with_link(&self, link: LinkId, action: impl FnOnce(&Outbox)) {
+        if let Some(outbox) = self.links.get(&link) {
+            action(outbox);
+        }
+    }
+
+    /// The line of a peer; it lives as long as its link or its connection does.
+    fn line(&mut self, peer: PeerId) -> Arc<Line> {
+        let known = self.lines.get(&peer).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let line = Arc::new(Line::default());
+            self.lines.insert(peer, Arc::downgrade(&line));
+            line
+        })
+    }
+
+    fn send_beacon(&mut self, leaving: bool) {
+        let port = if leaving { 0 } else { self.parts.mailbox_port };
+        self.parts.beaconing.send(&Beacon { id: self.parts.id, port, key: None });
+    }
+
+    /// Renews the membership if it has changed, then lets out what waited for that.
+    fn publish(&mut self) {
+        let revision = self.parts.machine.revision();
+        if revision != self.published {
+            self.published = revision;
+            let own: BTreeSet<_> = self.parts.machine.own_groups().iter().cloned().collect();
+            self.parts.own_groups.replace(own.clone());
+            let entries = self.parts.machine.peers().map(|view| Entry {
+                peer: Peer {
+                    id: view.id,
+                    name: view.name.clone(),
+                    endpoint: view.endpoint,
+                    headers: view.headers.clone(),
+                    groups: view.groups.clone(),
+                },
+                link: view.link.and_then(|link| self.links.get(&link).cloned()),
+            });
+            self.parts.membership.send_replace(Arc::new(Membership::new(entries, own)));
+        }
+        for deferred in self.deferred.drain(..) {
+            match deferred {
+                Deferred::Event(event) => {
+                    debug!(node = %self.parts.name, kind = event.kind(), peer = %event.peer(), name = event.name(), "event");
+                    if let (Event::Exit { peer, .. }, Some(gossip)) = (&event, &self.parts.gossip) {
+                        gossip.forget(*peer);
+                    }
+                    self.parts.inbox.push_event(event.peer(), event);
+                }
+                Deferred::Admission(reply, admission) => drop(reply.send(admission)),
+                Deferred::Acted(done) => drop(done.send(())),
+            }
+        }
+    }
+
+    /// Delivers what is queued, says goodbye, closes.
+    async fn stop(mut self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        self.drain(deadline).await;
+        self.feed(Input::Stop);
+        self.publish();
+        let _ = tokio::time::timeout_at(Instant::now() + GOODBYE_INTERVAL, self.flush()).await;
+        for listener in &self.parts.listeners {
+            listener.stop();
+        }
+        for outbox in self.links.values() {
+            outbox.close();
+        }
+        for leash in self.leashes.values() {
+            leash.pull();
+        }
+        self.parts.inbox.close();
+        for _ in 1..GOODBYES {
+            if !self.parts.beaconing.is_on() {
+                break;
+            }
+            tokio::time::sleep(GOODBYE_INTERVAL).await;
+            self.send_beacon(true);
+        }
+        debug!(node = %self.parts.name, "stopped");
+    }
+
+    /// A peer drops a node at its goodbye beacon, which may overtake messages that it has not read yet. So each
+    /// peer answers a last PING first.
+    async fn drain(&mut self, deadline: Instant) {
+        if tokio::time::timeout_at(deadline, self.flush()).await.is_err() {
+            self.parts.counters.count("stop_unflushed");
+        }
+        let views = self.parts.machine.peers().filter_map(|view| Some((view.id, view.link?)));
+        let asked: Vec<_> = views.collect();
+        let mut waiting = BTreeSet::new();
+        for (peer, link) in asked {
+            if let Some(outbox) = self.links.get(&link)
+                && outbox.has_sent_content()
+            {
+                outbox.send_control(&Command::Ping, None);
+                waiting.insert(peer);
+            }
+        }
+        self.draining = Some(waiting);
+        let (_, late) = self.serve(Some(deadline)).await;
+        late.into_iter().for_each(|done| drop(done.send(())));
+        if self.draining.take().is_some_and(|left| !left.is_empty()) {
+            self.parts.counters.count("stop_unacknowledged");
+        }
+    }
+
+    async fn flush(&self) {
+        for outbox in self.links.values() {
+            outbox.flushed().await;
+        }
+    }
+}
+
+/// Addresses as the machine wants them, of the interfaces in use.
+pub(crate) type Subnets = Vec<(std::net::IpAddr, u8)>;
+
+/// Whether a connection came to an address that this node uses; loopback is always welcome.
+pub(crate) fn is_welcome(subnets: &Subnets, local: SocketAddr) -> bool {
+    let ip = local.ip().to_canonical();
+    ip.is_loopback() || subnets.iter().any(|(own, _)| *own == ip)
+}

@@ -1,0 +1,74 @@
+//! Listening for beacons without taking part: who is there, as far as beacons tell.
+
+use crate::net::beacon::{BeaconChannel, BeaconSockets, MAX_DATAGRAM};
+use crate::net::interface::{Family, InterfaceChoice, enumerate};
+use crate::wire::{Beacon, Endpoint};
+use crate::{PeerId, StartError};
+use std::net::SocketAddr;
+
+/// Listens for beacons and sends nothing.
+///
+/// A beacon carries a UUID and a port; names and headers are only told to nodes that take part.
+///
+/// # Example
+/// ```no_run
+/// # async fn example() -> Result<(), zyre_rs::StartError> {
+/// let mut scout = zyre_rs::Scout::listen(5670, None)?;
+/// while let Some(sighting) = scout.next().await {
+///     println!("{} is at {:?}", sighting.id, sighting.endpoint);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Scout {
+    sockets: BeaconSockets,
+}
+
+/// A beacon that was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Whose it is.
+    pub id: PeerId,
+    /// The node's mailbox; `None` when it is leaving.
+    pub endpoint: Option<Endpoint>,
+    /// Where the beacon came from.
+    pub source: SocketAddr,
+}
+
+impl Scout {
+    /// Listens on a beacon port (5670 is the usual one) on the interfaces that [`NodeBuilder::interface`] would take.
+    /// Needs the context of a tokio runtime.
+    ///
+    /// [`NodeBuilder::interface`]: crate::NodeBuilder::interface
+    ///
+    /// # Errors
+    /// When there is no such interface or the port cannot be listened on.
+    pub fn listen(port: u16, interface: Option<&str>) -> Result<Self, StartError> {
+        let environment = std::env::var("ZSYS_INTERFACE").ok();
+        let choice = InterfaceChoice::from_settings(interface, environment.as_deref());
+        let unknown = |error: String| StartError::UnknownInterface(error);
+        let existing = enumerate().map_err(|error| unknown(format!("cannot list interfaces: {error}")))?;
+        let family = if std::env::var("ZSYS_IPV6").is_ok_and(|value| value == "1") { Family::Both } else { Family::V4 };
+        let chosen = choice.select(family, &existing).map_err(|error| unknown(error.to_string()))?;
+        let sockets = BeaconSockets::listen_only(BeaconChannel::on_port(port), &chosen)?;
+        Ok(Self { sockets })
+    }
+
+    /// The next beacon from one of the interfaces' subnets. It never ends by itself.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Sighting> {
+        loop {
+            let mut buffer = [0; MAX_DATAGRAM];
+            let Ok(datagram) = self.sockets.recv(&mut buffer).await else { continue };
+            let Some(Ok(beacon)) = buffer.get(..datagram.length).map(Beacon::decode) else { continue };
+            if datagram.local.is_none() {
+                continue;
+            }
+            let endpoint = Endpoint::new(SocketAddr::new(datagram.source.ip(), beacon.port)).ok();
+            return Some(Sighting { id: beacon.id, endpoint, source: datagram.source });
+        }
+    }
+}
