@@ -12,6 +12,7 @@
 
 mod budget;
 mod election;
+pub(crate) mod gossip;
 mod liveness;
 mod peer;
 pub mod sequence;
