@@ -42,7 +42,7 @@ struct Tuple {
 /// What a tuple that was taken means for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Learned {
-    /// It is our own, or that of a peer known to be alive and unchanged.
+    /// It is our own, an echo, or unchanged for a peer known to be alive.
     Nothing,
     /// A peer to greet.
     Peer(PeerId, Endpoint),
@@ -125,11 +125,12 @@ impl Table {
         let full = self.tuples.len() >= MAX_TUPLES;
         match self.tuples.get_mut(&peer) {
             Some(known) if known.value == value => {
-                // A client that speaks last may be the node itself on a new connection. A hub only repeats.
-                if !link.upstream {
-                    known.said_by = Some(link);
+                // A hub only repeats, our own words too.
+                if link.upstream {
+                    return Ok(Learned::Nothing);
                 }
-                // Said again by a node without a session: worth another try.
+                // A client may be the node itself on a new connection, and without a session worth another try.
+                known.said_by = Some(link);
                 if self.alive.contains(&peer) {
                     return Ok(Learned::Nothing);
                 }
