@@ -196,13 +196,15 @@ impl Connection {
         !self.output.is_empty()
     }
 
+    /// Queues one frame that is a whole message.
     pub(super) fn queue_frame(&mut self, body: &[u8]) {
         let mut frame = Vec::new();
         put_frame(&mut frame, body, false);
         self.append(&frame);
     }
 
-    fn append(&mut self, bytes: &[u8]) {
+    /// Queues bytes as they are.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
         if self.output.is_empty() {
             self.moved_at = Instant::now();
         }

@@ -147,6 +147,8 @@ fn own_tuple(node: u8) -> Message {
 async fn three_leaves_and_a_hub_learn_of_each_other_and_a_late_one_of_all() {
     let mut hub = TestNode::new(1);
     let listening = hub.hub().await;
+    // Every node may be given the same list of hubs, so one of them connects to itself.
+    let _own = hub.leaf(listening.local());
     let mut leaves: Vec<TestNode> = (2..=4).map(TestNode::new).collect();
     let mut running: Vec<Leaf> = leaves.iter().map(|node| node.leaf(listening.local())).collect();
     for peer in 2..=4 {
@@ -342,6 +344,32 @@ async fn garbage_is_counted_and_changes_nothing() {
     client.publish(4, "tcp://127.0.0.1:4").await;
     hub.learns(4, 4).await;
     assert_eq!(hub.learned.len(), 1);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frames_end_their_connection_and_no_other() {
+    let hub = TestNode::new(1);
+    let listening = hub.hub().await;
+    let mut witness = Scripted::client(listening.local()).await;
+    let mut noise = 0x9E37_79B9_u32;
+    for flags in 0..=u8::MAX {
+        let mut client = Scripted::client(listening.local()).await;
+        let bytes: Vec<u8> = std::iter::repeat_with(|| {
+            noise ^= noise << 13;
+            noise ^= noise >> 17;
+            noise ^= noise << 5;
+            noise.to_be_bytes()[0]
+        })
+        .take(300)
+        .collect();
+        client.0.append(&[flags]);
+        client.0.append(&bytes);
+        // The hub may close before it has read all of it.
+        let _ = timeout(PATIENCE, client.0.turn()).await.expect("it is taken or refused in time");
+    }
+    hub.counts("frame_reserved_flags").await;
+    witness.say(Message::Hello).await;
+    witness.hears(&own_tuple(1)).await;
 }
 
 #[tokio::test]
