@@ -2,6 +2,7 @@
 
 pub(crate) mod beacon;
 pub(crate) mod counters;
+pub(crate) mod gossip;
 pub(crate) mod interface;
 pub(crate) mod line;
 pub(crate) mod request;

@@ -12,6 +12,7 @@
 
 mod budget;
 mod election;
+pub(crate) mod gossip;
 mod groups;
 mod liveness;
 mod node;

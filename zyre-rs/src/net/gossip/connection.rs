@@ -1,0 +1,220 @@
+//! One gossip connection of either side: handshake, then single-frame messages both ways at once.
+//!
+//! Reading and writing wait together, so that two sides that send each other long lists cannot lock up.
+//! Invariant: a peer that does not read costs at most [`MAX_QUEUED`] and one read's answers, then is not read
+//! either, and is given up after [`STUCK_AFTER`].
+
+use crate::net::stream::Stream;
+use crate::wire::gossip::{GossipError, Message};
+use crate::zmtp::{
+    CommandError, Decoder, FrameError, Handshake, HandshakeError, Limits, Mechanism, Received, Role, Status,
+    Step, answer, put_frame,
+};
+use bytes::{Buf, BytesMut};
+use std::io::{self, IoSlice};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+/// The whole handshake, from the first byte to READY.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that takes not a byte for so long while some wait for it is gone.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// Bytes queued before no more news are added; the rest stays in the table.
+const MAX_QUEUED: usize = 16 * 1_024;
+/// Bytes per read: gossip is short and rare.
+const READ_SIZE: usize = 4 * 1_024;
+/// One frame each; 4 KiB of value and 255 bytes of key are the most the wire format is read with.
+const LIMITS: Limits = Limits { max_message: 8 * 1_024, max_frames: 4 };
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum Closed {
+    /// The other side closed it.
+    #[error("the other side closed the connection")]
+    End,
+    /// It broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The handshake took longer than five seconds.
+    #[error("the handshake was not over in time")]
+    Slow,
+    /// The other side does not read.
+    #[error("the other side does not read what it is sent")]
+    Stuck,
+    /// No peer for us.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// No frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A malformed command.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The hub answers neither PING nor anything else.
+    #[error("the hub has said nothing for too long")]
+    Silent,
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl Closed {
+    /// The name this cause is counted under; `None` for what is no fault.
+    pub(super) const fn counter(&self) -> Option<&'static str> {
+        match self {
+            Self::End | Self::Io(_) | Self::Stopped => None,
+            Self::Slow => Some("gossip_handshake_slow"),
+            Self::Stuck => Some("gossip_stuck"),
+            Self::Silent => Some("gossip_hub_silent"),
+            Self::Handshake(cause) => Some(cause.counter()),
+            Self::Frame(cause) => Some(cause.counter()),
+            Self::Command(cause) => Some(cause.counter()),
+        }
+    }
+}
+
+impl From<super::Ended> for Closed {
+    fn from(_: super::Ended) -> Self {
+        Self::Stopped
+    }
+}
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+    input: BytesMut,
+    decoder: Decoder,
+    output: BytesMut,
+    /// When the peer last took bytes, or had none to take.
+    moved_at: Instant,
+}
+
+impl Connection {
+    /// Greets the other side.
+    pub(super) async fn open(stream: TcpStream, role: Role) -> Result<Self, Closed> {
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(Duration::from_secs(15))
+            .with_interval(Duration::from_secs(5));
+        // An idle client of czmq sends nothing at all, so only TCP can find out that its host is gone.
+        let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        let mut connection = Self {
+            stream: stream.into(),
+            input: BytesMut::new(),
+            decoder: Decoder::new(LIMITS),
+            output: BytesMut::new(),
+            moved_at: Instant::now(),
+        };
+        match timeout(HANDSHAKE_TIMEOUT, connection.greet(role)).await {
+            Ok(greeted) => greeted.map(|()| connection),
+            Err(_) => Err(Closed::Slow),
+        }
+    }
+
+    async fn greet(&mut self, role: Role) -> Result<(), Closed> {
+        let mut handshake = Handshake::new(role, Mechanism::Null);
+        loop {
+            self.append(&handshake.take_output());
+            let (consumed, status) = handshake.receive(&self.input)?;
+            self.input.advance(consumed);
+            if let Status::Done(_) = status {
+                return Ok(());
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// Waits until bytes have come or gone. Cancel safe.
+    pub(super) async fn turn(&mut self) -> Result<(), Closed> {
+        let (reads, writes) = (self.output.len() < 2 * MAX_QUEUED, !self.output.is_empty());
+        let stuck_at = self.moved_at + STUCK_AFTER;
+        tokio::select! {
+            ready = self.stream.readable(), if reads => {
+                ready?;
+                self.input.reserve(READ_SIZE);
+                match self.stream.try_read_buf(&mut self.input) {
+                    Ok(0) => return Err(Closed::End),
+                    done => would_block(done)?,
+                };
+            }
+            ready = self.stream.writable(), if writes => {
+                ready?;
+                let written = would_block(self.stream.try_write_vectored(&[IoSlice::new(&self.output)]))?;
+                self.output.advance(written);
+                if written > 0 {
+                    self.moved_at = Instant::now();
+                }
+            }
+            () = tokio::time::sleep_until(stuck_at), if writes => return Err(Closed::Stuck),
+        }
+        Ok(())
+    }
+
+    /// The next message that has arrived, or why a frame is none; `None` when there is nothing whole.
+    pub(super) fn next(&mut self) -> Result<Option<Result<Message, GossipError>>, Closed> {
+        loop {
+            let mut pong = Vec::new();
+            let (consumed, message) = match self.decoder.next(&self.input)? {
+                Step::NeedMore { .. } => return Ok(None),
+                Step::Command { body, consumed } => {
+                    if let Received::Error { .. } = answer(body, &mut pong)? {
+                        return Err(Closed::End);
+                    }
+                    (consumed, None)
+                }
+                // Behind the first frame there is nothing, or nothing that matters.
+                Step::Message(message) => {
+                    let frame = message.frame(0).unwrap_or_default();
+                    (message.consumed(), Some(Message::decode(frame)))
+                }
+            };
+            self.input.advance(consumed);
+            self.append(&pong);
+            if message.is_some() {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Whether more news should be queued now.
+    pub(super) fn wants_more(&self) -> bool {
+        self.output.len() < MAX_QUEUED
+    }
+
+    /// Queues a message; [`turn`](Self::turn) sends it.
+    pub(super) fn queue(&mut self, message: &Message) {
+        let mut body = Vec::new();
+        message.encode(&mut body);
+        self.queue_frame(&body);
+    }
+
+    /// Whether something queued has not been sent.
+    #[cfg(test)]
+    pub(super) fn is_pending(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Queues one frame that is a whole message.
+    pub(super) fn queue_frame(&mut self, body: &[u8]) {
+        let mut frame = Vec::new();
+        put_frame(&mut frame, body, false);
+        self.append(&frame);
+    }
+
+    /// Queues bytes as they are.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if self.output.is_empty() {
+            self.moved_at = Instant::now();
+        }
+        self.output.extend_from_slice(bytes);
+    }
+}
+
+fn would_block(done: io::Result<usize>) -> io::Result<usize> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        done => done,
+    }
+}
