@@ -5,5 +5,10 @@ pub(crate) mod counters;
 pub(crate) mod gossip;
 pub(crate) mod interface;
 pub(crate) mod line;
+pub(crate) mod link;
+#[cfg(feature = "test-util")]
+pub(crate) mod memory;
+pub(crate) mod outbox;
 pub(crate) mod request;
 pub(crate) mod stream;
+pub(crate) mod transport;

@@ -1,0 +1,215 @@
+//! One outgoing connection: connects, greets, says HELLO, then writes what its [`Outbox`] holds.
+//!
+//! One task per link. It tries to connect once and reports; the protocol machine decides about the next try, and
+//! the queue stays meanwhile. Nothing is ever sent twice: what was not written when the connection broke
+//! is counted, since numbers begin anew with the next session. An idle link holds no buffers.
+
+mod incoming;
+mod open;
+#[cfg(test)]
+mod tests;
+
+use super::counters::Counters;
+use super::outbox::{Chunk, MAX_SLICES, Outbox, Step};
+use super::request::Driver;
+use super::stream::Stream;
+use super::transport::Transport;
+use crate::proto::{Input, LinkId, LinkLoss};
+use crate::wire::{Endpoint, Limit};
+use crate::{PeerId, proto::sequence::Flavour};
+use incoming::Incoming;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a link with nothing to write keeps its buffers: longer than the pauses of a busy one.
+const KEEP_BUFFERS: Duration = Duration::from_secs(1);
+
+/// A peer that has said nothing for so long has probably nothing queued for us, which it would throw away
+/// on our second HELLO (pyre).
+const QUIET: Duration = Duration::from_millis(5);
+
+/// How long to wait for that. Below the 5 s after which a blocked sender gives up by default.
+const MAX_HOLD: Duration = Duration::from_secs(4);
+
+/// What the links of one node share.
+#[derive(Debug)]
+pub(crate) struct LinkContext {
+    /// Who we are.
+    pub(crate) id: PeerId,
+    /// What HELLO says our endpoint is; else the local address of the link's connection and `mailbox_port`.
+    pub(crate) advertised: Option<Endpoint>,
+    pub(crate) mailbox_port: u16,
+    pub(crate) transport: Transport,
+    pub(crate) driver: Driver,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// What one link needs to run.
+#[derive(Debug)]
+pub(crate) struct LinkTask {
+    pub(crate) link: LinkId,
+    pub(crate) address: SocketAddr,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) context: Arc<LinkContext>,
+}
+
+impl Drop for LinkTask {
+    /// Nobody may wait on an outbox that no task serves, whatever ended the task.
+    fn drop(&mut self) {
+        self.outbox.close();
+        let unsent = self.outbox.unsent();
+        self.context.counters.add("messages_unsent", unsent);
+        self.context.counters.add("messages_dropped", self.outbox.dropped());
+    }
+}
+
+/// How a link's life ended.
+enum End {
+    /// By our wish.
+    Closed,
+    Lost(LinkLoss),
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Lost(LinkLoss::Closed)
+    }
+}
+
+/// Runs a link until it is closed, cut or lost, or the node is gone.
+pub(crate) async fn run(task: LinkTask) {
+    let mut chunk = Chunk::default();
+    let end = serve(&task, &mut chunk).await;
+    task.outbox.abandon(&mut chunk);
+    let (link, driver) = (task.link, task.context.driver.clone());
+    drop(task);
+    if let End::Lost(cause) = end {
+        // Boxed: news is rare, and an idle link should not carry its size.
+        let _ = Box::pin(driver.tell(Input::LinkLost { link, cause })).await;
+    }
+}
+
+async fn serve(task: &LinkTask, chunk: &mut Chunk) -> End {
+    match Box::pin(open::up(task)).await {
+        Ok((stream, incoming)) => {
+            let mut writer = Writer { task, stream, incoming };
+            let end = writer.run(chunk).await;
+            // Closing with something unread would reset the connection and take back what it has not delivered.
+            let _ = writer.incoming.read(&writer.stream, task);
+            end
+        }
+        Err(end) => end,
+    }
+}
+
+struct Writer<'a> {
+    task: &'a LinkTask,
+    stream: Stream,
+    incoming: Incoming,
+}
+
+impl Writer<'_> {
+    async fn run(&mut self, chunk: &mut Chunk) -> End {
+        loop {
+            let next = match self.task.outbox.next(chunk) {
+                Step::Write => self.write(chunk).await,
+                Step::Idle => self.idle().await,
+                Step::Held => Box::pin(self.hold()).await,
+                Step::Ended { full: true } => return End::Lost(LinkLoss::Full),
+                Step::Ended { full: false } => return End::Closed,
+            };
+            if let Err(end) = next {
+                return end;
+            }
+            // Fair to other tasks of this thread, by tokio's own count.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Writes the whole chunk, unless the link ends.
+    async fn write(&mut self, chunk: &mut Chunk) -> Result<(), End> {
+        self.incoming.read(&self.stream, self.task)?;
+        while !chunk.is_written() {
+            match self.try_write(chunk) {
+                Ok(written) => chunk.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(true).await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn try_write(&self, chunk: &Chunk) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = chunk.slices(&mut slices);
+        self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())
+    }
+
+    /// Nothing to write: first with the buffers kept, then without.
+    async fn idle(&mut self) -> Result<(), End> {
+        if self.task.outbox.has_memory() {
+            match Box::pin(timeout(KEEP_BUFFERS, self.wait(false))).await {
+                Ok(result) => return result,
+                Err(_) => self.task.outbox.shrink(),
+            }
+        }
+        self.wait(false).await
+    }
+
+    /// Waits until something is to be done, and reads what the peer says.
+    async fn wait(&mut self, to_write: bool) -> Result<(), End> {
+        let outbox = &self.task.outbox;
+        tokio::select! {
+            biased;
+            () = outbox.woken() => {}
+            ready = self.stream.writable(), if to_write => ready?,
+            ready = self.stream.readable() => {
+                ready?;
+                self.incoming.read(&self.stream, self.task)?;
+            }
+        }
+        match outbox.ended() {
+            None => Ok(()),
+            Some(true) => Err(End::Lost(LinkLoss::Full)),
+            Some(false) => Err(End::Closed),
+        }
+    }
+
+    /// Waits until the count may go on: the peer's wrap is known, or it is quiet and takes a second HELLO.
+    async fn hold(&mut self) -> Result<(), End> {
+        const LOOK: Duration = Duration::from_millis(1);
+        let line = self.task.outbox.line();
+        let began = Instant::now();
+        let (mut reads, mut changed) = (line.reads(), began);
+        while line.flavour() == Flavour::Unknown && changed.elapsed() < QUIET && began.elapsed() < MAX_HOLD {
+            let look = sleep(LOOK);
+            tokio::select! {
+                () = look => {}
+                result = self.wait(false) => result?,
+            }
+            if line.reads() != reads {
+                (reads, changed) = (line.reads(), Instant::now());
+            }
+        }
+        match self.task.outbox.release() {
+            Ok(true) => self.task.context.counters.count("wrap_hello"),
+            Ok(false) => {}
+            Err(limit) => {
+                self.task.hello_refused(limit);
+                return Err(End::Lost(LinkLoss::Closed));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LinkTask {
+    fn hello_refused(&self, limit: Limit) {
+        self.context.counters.count("hello_too_large");
+        tracing::error!(link = self.link.0, %limit, "our own HELLO is beyond a limit; the link cannot open");
+    }
+}

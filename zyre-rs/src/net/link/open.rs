@@ -1,0 +1,129 @@
+//! From nothing to a connection that has said HELLO.
+
+use super::incoming::Incoming;
+use super::{End, LinkTask};
+use crate::net::stream::Stream;
+use crate::proto::{Input, LinkLoss};
+use crate::wire::Endpoint;
+use crate::zmtp::{Handshake, HandshakeError, Mechanism, Role, Status};
+use bytes::{Buf, BytesMut};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// For connecting and the handshake together.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a try failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("the other side closed the connection in the handshake")]
+    Eof,
+    #[error("no handshake within 5 s")]
+    Late,
+}
+
+impl Failure {
+    fn is_refused(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
+    fn counter(&self) -> &'static str {
+        match self {
+            Self::Io(_) if self.is_refused() => "link_refused",
+            Self::Io(_) => "link_unreachable",
+            Self::Handshake(error) => error.counter(),
+            Self::Eof => "link_closed_in_handshake",
+            Self::Late => "link_timeout",
+        }
+    }
+}
+
+/// Tries until it works, waiting to be told after each failure.
+pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
+    let (stream, rest) = loop {
+        let failure = tokio::select! {
+            biased;
+            full = ended(task) => return Err(ending(full)),
+            tried = timeout(DEADLINE, connect(task)) => match tried {
+                Ok(Ok(opened)) => break opened,
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Late,
+            },
+        };
+        task.context.counters.count(failure.counter());
+        tracing::debug!(link = task.link.0, address = %task.address, %failure, "cannot open a link");
+        let news = Input::LinkFailed { link: task.link, refused: failure.is_refused() };
+        task.context.driver.tell(news).await.map_err(|_| End::Closed)?;
+        task.outbox.retried().await.map_err(ending)?;
+    };
+    let news = Input::LinkUp { link: task.link };
+    task.context.driver.tell(news).await.map_err(|_| End::Closed)?;
+    let mut incoming = Incoming::new(rest);
+    incoming.parse(task)?;
+    let endpoint = match task.context.advertised {
+        Some(endpoint) => Some(endpoint),
+        None => stream
+            .local_addr()
+            .ok()
+            .and_then(|local| Endpoint::new(SocketAddr::new(local.ip(), task.context.mailbox_port)).ok()),
+    };
+    let endpoint = endpoint.map(|endpoint| endpoint.to_string()).unwrap_or_default();
+    if let Err(limit) = task.outbox.greet(endpoint.as_bytes()) {
+        task.hello_refused(limit);
+        return Err(End::Lost(LinkLoss::Closed));
+    }
+    Ok((stream, incoming))
+}
+
+fn ending(full: bool) -> End {
+    if full { End::Lost(LinkLoss::Full) } else { End::Closed }
+}
+
+async fn ended(task: &LinkTask) -> bool {
+    loop {
+        if let Some(full) = task.outbox.ended() {
+            return full;
+        }
+        task.outbox.woken().await;
+    }
+}
+
+async fn connect(task: &LinkTask) -> Result<(Stream, BytesMut), Failure> {
+    let stream = task.context.transport.connect(task.address).await?;
+    let mut handshake = Handshake::new(Role::dealer(task.context.id), Mechanism::Null);
+    let mut buffer = BytesMut::new();
+    loop {
+        write_all(&stream, &handshake.take_output()).await?;
+        let (consumed, status) = handshake.receive(&buffer)?;
+        buffer.advance(consumed);
+        if let Status::Done(_) = status {
+            write_all(&stream, &handshake.take_output()).await?;
+            return Ok((stream, buffer));
+        }
+        stream.readable().await?;
+        buffer.reserve(Handshake::MAX_INPUT.saturating_sub(buffer.len()).max(1));
+        match stream.try_read_buf(&mut buffer) {
+            Ok(0) => return Err(Failure::Eof),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write_vectored(&[IoSlice::new(bytes)]) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
