@@ -170,6 +170,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Runs the node on a network in memory instead of sockets; for tests.
+    #[cfg(feature = "test-util")]
+    pub fn network(mut self, network: &crate::MemoryNetwork) -> Self {
+        self.config.network = Some(network.clone());
+        self
+    }
+
     /// Starts the node: opens its mailbox, sends the first beacon and returns its handle and its events.
     ///
     /// Must be called inside a tokio runtime; [`blocking`](crate::blocking) is for programs without one.

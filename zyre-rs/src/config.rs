@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) overflow: Overflow,
     pub(crate) max_message: usize,
     pub(crate) foreign_shouts: bool,
+    #[cfg(feature = "test-util")]
+    pub(crate) network: Option<crate::MemoryNetwork>,
 }
 
 /// The node's timers; zyre's defaults.
@@ -133,6 +135,8 @@ impl Config {
             overflow: Overflow::default(),
             max_message: Self::MAX_MESSAGE,
             foreign_shouts: false,
+            #[cfg(feature = "test-util")]
+            network: None,
         }
     }
 }

@@ -330,7 +330,7 @@ impl Node {
                 match (refused, &link) {
                     (Refused::Cut, _) => Err(SendError::Disconnected { peer }),
                     (Refused::Full, Some(link)) => {
-                        link.wait_for_space().await;
+                        link.wait_for_space(head, frames).await;
                         Ok(())
                     }
                     // A link is replaced within one change of the membership.

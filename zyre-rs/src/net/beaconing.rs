@@ -45,6 +45,15 @@ impl Beaconing {
         }
     }
 
+    /// The UDP port, where there is one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Udp(udp) => udp.sockets.as_ref().map(BeaconSockets::port),
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => None,
+        }
+    }
+
     /// The next beacon, or the name under which a datagram that is none is counted. Cancel safe.
     pub(crate) async fn heard(&self) -> Result<(SocketAddr, Beacon), &'static str> {
         match self {
@@ -60,7 +69,7 @@ impl Beaconing {
             }
             #[cfg(feature = "test-util")]
             Self::Memory(bus) => {
-                let (source, bytes) = bus.recv().await;
+                let (bytes, source) = bus.receive().await;
                 Ok((source, open_mode_beacon(&bytes)?))
             }
         }

@@ -4,16 +4,14 @@
 //! that caused them goes on. So whoever sees ENTER can whisper, and nobody sees a shout before its JOIN.
 
 use super::beaconing::Beaconing;
-use super::connection::OwnGroups;
 use super::counters::Counters;
 use super::gossip;
+use super::groups::OwnGroups;
 use super::inbox::Inbox;
 use super::line::Line;
-use super::link::{self, LinkTask};
-use super::listener;
+use super::link::{self, LinkContext, LinkTask};
 use super::outbox::Outbox;
-use super::request::{Admission, Ask, Driver, Leash, Request};
-use super::transport::Transport;
+use super::request::{Admission, Ask, Leash, Request};
 use crate::config::{LinkLimit, Overflow};
 use crate::membership::{Entry, Membership, Peer};
 use crate::proto::{self, ConnId, Input, LinkId, Output};
@@ -36,23 +34,28 @@ const GOODBYE_INTERVAL: Duration = Duration::from_millis(30);
 /// What the driver needs to begin with.
 pub(crate) struct Parts {
     pub(crate) machine: proto::Node,
-    pub(crate) id: PeerId,
     pub(crate) name: String,
     pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) driver: Driver,
-    pub(crate) transport: Transport,
     pub(crate) beaconing: Beaconing,
-    pub(crate) mailbox_port: u16,
-    pub(crate) advertised: Option<Endpoint>,
+    pub(crate) links: Arc<LinkContext>,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
     pub(crate) membership: watch::Sender<Arc<Membership>>,
-    pub(crate) own_groups: OwnGroups,
+    pub(crate) own_groups: Arc<OwnGroups>,
     pub(crate) abandoned: Arc<Notify>,
-    pub(crate) listeners: Vec<listener::Handle>,
-    pub(crate) gossip: Option<gossip::Gossip>,
+    /// Pulled to end the listeners and with them all connections.
+    pub(crate) door: Arc<Leash>,
+    pub(crate) gossip: Option<Gossiping>,
     pub(crate) link_limit: LinkLimit,
     pub(crate) overflow: Overflow,
+}
+
+/// The node's part in gossip; ends when it is dropped.
+pub(crate) struct Gossiping {
+    pub(crate) gossip: gossip::Gossip,
+    pub(crate) _own: watch::Sender<(PeerId, Endpoint)>,
+    pub(crate) _hubs: Vec<gossip::Hub>,
+    pub(crate) _leaves: Vec<gossip::Leaf>,
 }
 
 /// What waits for the membership to be published.
@@ -92,8 +95,9 @@ impl DriverTask {
     }
 
     /// Runs until the node is stopped or its last handle is dropped.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self, dials: Vec<Endpoint>) {
         self.feed(Input::Timeout);
+        dials.into_iter().for_each(|endpoint| self.feed(Input::Dial(endpoint)));
         self.publish();
         let (timeout, done) = self.serve(None).await;
         self.stop(timeout).await;
@@ -213,17 +217,12 @@ impl DriverTask {
                 self.links.insert(link, outbox.clone());
                 tokio::spawn(link::run(LinkTask {
                     link,
-                    me: self.parts.id,
-                    endpoint,
-                    advertised: self.parts.advertised,
-                    mailbox_port: self.parts.mailbox_port,
+                    address: endpoint.address(),
                     outbox,
-                    transport: self.parts.transport.clone(),
-                    driver: self.parts.driver.clone(),
-                    counters: self.parts.counters.clone(),
+                    context: self.parts.links.clone(),
                 }));
             }
-            Output::Greet(link) => self.with_link(link, Outbox::greet),
+            Output::Greet(link) => self.with_link(link, Outbox::ask_to_greet),
             Output::Retry(link) => self.with_link(link, Outbox::retry),
             Output::Close(link) => {
                 if let Some(outbox) = self.links.remove(&link) {
@@ -276,8 +275,8 @@ impl DriverTask {
     }
 
     fn send_beacon(&mut self, leaving: bool) {
-        let port = if leaving { 0 } else { self.parts.mailbox_port };
-        self.parts.beaconing.send(&Beacon { id: self.parts.id, port, key: None });
+        let port = if leaving { 0 } else { self.parts.links.mailbox_port };
+        self.parts.beaconing.send(&Beacon { id: self.parts.links.id, port, key: None });
     }
 
     /// Renews the membership if it has changed, then lets out what waited for that.
@@ -303,8 +302,10 @@ impl DriverTask {
             match deferred {
                 Deferred::Event(event) => {
                     debug!(node = %self.parts.name, kind = event.kind(), peer = %event.peer(), name = event.name(), "event");
-                    if let (Event::Exit { peer, .. }, Some(gossip)) = (&event, &self.parts.gossip) {
-                        gossip.forget(*peer);
+                    match (&event, &self.parts.gossip) {
+                        (Event::Enter { peer, .. }, Some(part)) => part.gossip.alive(*peer),
+                        (Event::Exit { peer, .. }, Some(part)) => part.gossip.forget(*peer),
+                        _ => {}
                     }
                     self.parts.inbox.push_event(event.peer(), event);
                 }
@@ -321,14 +322,9 @@ impl DriverTask {
         self.feed(Input::Stop);
         self.publish();
         let _ = tokio::time::timeout_at(Instant::now() + GOODBYE_INTERVAL, self.flush()).await;
-        for listener in &self.parts.listeners {
-            listener.stop();
-        }
+        self.parts.door.pull();
         for outbox in self.links.values() {
             outbox.close();
-        }
-        for leash in self.leashes.values() {
-            leash.pull();
         }
         self.parts.inbox.close();
         for _ in 1..GOODBYES {

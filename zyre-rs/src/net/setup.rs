@@ -3,19 +3,22 @@
 
 use super::beacon::{BeaconChannel, BeaconSockets};
 use super::beaconing::{Beaconing, SharedSubnets, Udp, subnets_of};
-use super::connection::OwnGroups;
+use super::connection::Mailbox;
 use super::counters::Counters;
-use super::driver::{DriverTask, Parts, Subnets, is_welcome};
-use super::gossip::Gossip;
+use super::driver::{DriverTask, Gossiping, Parts, Subnets, is_welcome};
+use super::gossip::{Bind, Gossip, Hub, HubAddress, Leaf};
+use super::groups::OwnGroups;
 use super::inbox::{self, Events};
 use super::interface::{Family, InterfaceChoice, Watcher, enumerate};
+use super::link::LinkContext;
 use super::listener;
-use super::request::Driver;
-use super::transport::Transport;
+use super::request::{Driver, Leash, Request};
+use super::transport::{Listener, Transport};
 use crate::config::Config;
 use crate::membership::Membership;
 use crate::node::Handle;
-use crate::proto::{self, Input};
+use crate::proto;
+use crate::zmtp::Limits;
 use crate::wire::{Endpoint, Hello, HelloFields, MAX_GROUPS, MAX_HEADER_VALUE, MAX_STRING};
 use crate::{GroupName, PeerId, StartError};
 use std::collections::BTreeSet;
@@ -46,22 +49,22 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
     }
 
     let subnets: SharedSubnets = SharedSubnets::default();
-    let (transport, mut beaconing) = open_discovery(&config, bind, &subnets)?;
+    let (transport, beaconing) = open_discovery(&config, bind, &subnets)?;
     let current = subnets.read().unwrap_or_else(PoisonError::into_inner).clone();
-    let mailboxes = open_mailboxes(&config, &transport, bind, &current)?;
+    let mailboxes = open_mailboxes(&config, &transport, bind, &current).await?;
     let mailbox_port = mailboxes.first().map_or(0, |(_, address)| address.port());
     let endpoint = advertised.or(bind).map_or_else(|| public_endpoint(&current, mailbox_port), Ok)?;
 
     let (requests, queue) = mpsc::channel(REQUESTS);
     let driver = Driver(requests);
     let counters = Arc::new(Counters::default());
-    let gossip = Gossip::start(&config.gossip_bind, &config.gossip_connect, id, endpoint, &driver, &counters).await?;
+    let gossip = start_gossip(&config, id, endpoint, &driver, &counters).await?;
     let machine = proto::Node::new(
         tokio::time::Instant::now().into_std(),
         proto::Config {
             id,
             name: name.clone().into_bytes(),
-            headers: config.headers.iter().map(|(key, value)| (key.clone().into(), value.clone().into())).collect(),
+            headers: header_bytes(&config),
             groups: groups.clone(),
             contest,
             timers: config.timers,
@@ -71,57 +74,79 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
             subnets: current,
         },
     );
-    let (inbox, events) = inbox::inbox(counters.clone());
-    let own_groups = OwnGroups::new(groups);
-    let listeners = mailboxes
-        .into_iter()
-        .map(|(mailbox, _)| {
-            let subnets = subnets.clone();
-            let anywhere = bind.is_some() || transport.is_memory();
-            listener::start(listener::Settings {
-                mailbox,
-                driver: driver.clone(),
-                inbox: inbox.clone(),
-                counters: counters.clone(),
-                own_groups: own_groups.clone(),
-                foreign_shouts: config.foreign_shouts,
-                max_message: config.max_message,
-                is_welcome: Box::new(move |local, _| {
-                    anywhere || is_welcome(&subnets.read().unwrap_or_else(PoisonError::into_inner), local)
-                }),
-            })
-        })
-        .collect();
+    let (inbox, events) = inbox::inbox(counters.clone(), config.max_message);
+    let own_groups = Arc::new(OwnGroups::new(groups));
+    let mailbox = Arc::new(Mailbox {
+        driver: driver.clone(),
+        inbox: inbox.clone(),
+        counters: counters.clone(),
+        groups: own_groups.clone(),
+        limits: Limits { max_message: config.max_message, ..Limits::default() },
+        foreign_shouts: config.foreign_shouts,
+    });
+    let door = Arc::new(Leash::default());
+    let anywhere = bind.is_some() || transport.is_memory();
+    for (listener, _) in mailboxes {
+        let subnets = subnets.clone();
+        let is_welcome = move |local, _| {
+            anywhere || is_welcome(&subnets.read().unwrap_or_else(PoisonError::into_inner), local)
+        };
+        tokio::spawn(listener::run(listener, mailbox.clone(), is_welcome, door.clone()));
+    }
     let (membership, watched) = watch::channel(Arc::new(Membership::default()));
     let abandoned = Arc::new(Notify::new());
     let task = DriverTask::new(Parts {
         machine,
-        id,
         name: name.clone(),
         requests: queue,
-        driver: driver.clone(),
-        transport,
         beaconing,
-        mailbox_port,
-        advertised: advertised.or(bind),
+        links: Arc::new(LinkContext {
+            id,
+            advertised: advertised.or(bind),
+            mailbox_port,
+            transport,
+            driver: driver.clone(),
+            counters: counters.clone(),
+        }),
         inbox,
         counters: counters.clone(),
         membership,
         own_groups,
         abandoned: abandoned.clone(),
-        listeners,
+        door,
         gossip,
         link_limit: config.link_limit,
         overflow: config.overflow,
     });
-    for endpoint in dials {
-        // The queue is empty and larger than anyone's list of endpoints; what does not fit is dialled by nobody.
-        let _ = driver.0.try_send(super::request::Request::Tell(Input::Dial(endpoint)));
-    }
-    tokio::spawn(task.run());
+    tokio::spawn(task.run(dials));
     let (overflow, max_message) = (config.overflow, config.max_message);
     let handle = Handle { id, name, endpoint, overflow, max_message, driver, membership: watched, counters, abandoned };
     Ok((handle, events))
+}
+
+async fn start_gossip(
+    config: &Config,
+    id: PeerId,
+    endpoint: Endpoint,
+    driver: &Driver,
+    counters: &Arc<Counters>,
+) -> Result<Option<Gossiping>, StartError> {
+    if config.gossip_bind.is_empty() && config.gossip_connect.is_empty() {
+        return Ok(None);
+    }
+    let parsed = |text: &String| text.parse::<Bind>().map_err(|e| invalid("gossip endpoint to bind", text, e.to_string()));
+    let binds = config.gossip_bind.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+    let parsed = |text: &String| text.parse::<HubAddress>().map_err(|e| invalid("gossip hub", text, e.to_string()));
+    let addresses = config.gossip_connect.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
+    let (own, watched) = watch::channel((id, endpoint));
+    let gossip = Gossip::start(watched, driver.clone(), counters.clone());
+    let mut hubs = Vec::new();
+    for (bind, text) in binds.into_iter().zip(&config.gossip_bind) {
+        let hub = Hub::start(&gossip, bind).await;
+        hubs.push(hub.map_err(|error| invalid("gossip endpoint to bind", text, format!("{error}; choose another port")))?);
+    }
+    let leaves = addresses.into_iter().map(|address| Leaf::start(&gossip, address)).collect();
+    Ok(Some(Gossiping { gossip, _own: own, _hubs: hubs, _leaves: leaves }))
 }
 
 /// Chooses interfaces and opens the beacon sockets on them.
@@ -132,7 +157,7 @@ fn open_discovery(
 ) -> Result<(Transport, Beaconing), StartError> {
     #[cfg(feature = "test-util")]
     if let Some(network) = &config.network {
-        let host = network.add_host();
+        let host = network.attach();
         *subnets.write().unwrap_or_else(PoisonError::into_inner) = vec![(host.ip(), 24)];
         let bus = host.beacons(config.beacon_port);
         return Ok((Transport::Memory(host), Beaconing::Memory(bus)));
@@ -157,39 +182,41 @@ fn open_discovery(
 }
 
 /// Opens the mailbox: at the endpoint asked for, else on all addresses (the listener refuses those not in use).
-fn open_mailboxes(
+async fn open_mailboxes(
     config: &Config,
     transport: &Transport,
     bind: Option<Endpoint>,
     subnets: &Subnets,
-) -> Result<Vec<(super::transport::Listener, SocketAddr)>, StartError> {
-    let open = |address: SocketAddr| {
-        let failed = |source: io::Error| {
-            let remedy = match source.kind() {
-                io::ErrorKind::AddrInUse => "another program has this port: choose another, or 0 to let the system choose",
-                io::ErrorKind::AddrNotAvailable => {
-                    "this machine does not have that address: to be reached through NAT, bind a local one and advertise the public one"
-                }
-                io::ErrorKind::PermissionDenied => "choose a port above 1023",
-                _ => "choose another address or port",
-            };
-            StartError::Mailbox { address, source, remedy }
-        };
-        let listener = transport.bind(address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok((listener, address))
-    };
+) -> Result<Vec<(Listener, SocketAddr)>, StartError> {
     if let Some(endpoint) = bind {
-        return Ok(vec![open(endpoint.address())?]);
+        return Ok(vec![open_mailbox(transport, endpoint.address()).await?]);
     }
     let any_v4 = if transport.is_memory() { first_ip(subnets) } else { Ipv4Addr::UNSPECIFIED.into() };
-    let v4 = open(SocketAddr::new(any_v4, config.tcp_port))?;
+    let v4 = open_mailbox(transport, SocketAddr::new(any_v4, config.tcp_port)).await?;
     let port = v4.1.port();
     let mut mailboxes = vec![v4];
     if subnets.iter().any(|(ip, _)| ip.is_ipv6()) {
-        mailboxes.push(open(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))?);
+        let any_v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
+        mailboxes.push(open_mailbox(transport, any_v6).await?);
     }
     Ok(mailboxes)
+}
+
+async fn open_mailbox(transport: &Transport, address: SocketAddr) -> Result<(Listener, SocketAddr), StartError> {
+    let failed = |source: io::Error| {
+        let remedy = match source.kind() {
+            io::ErrorKind::AddrInUse => "another program has this port: choose another, or 0 to let the system choose",
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have that address: to be reached through NAT, bind a local one and advertise the public one"
+            }
+            io::ErrorKind::PermissionDenied => "choose a port above 1023",
+            _ => "choose another address or port",
+        };
+        StartError::Mailbox { address, source, remedy }
+    };
+    let listener = transport.bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn first_ip(subnets: &Subnets) -> IpAddr {
@@ -224,6 +251,10 @@ fn check_headers(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+fn header_bytes(config: &Config) -> Vec<(Vec<u8>, Vec<u8>)> {
+    config.headers.iter().map(|(key, value)| (key.clone().into(), value.clone().into())).collect()
+}
+
 fn check_timers(config: &Config) -> Result<(), StartError> {
     let timers = &config.timers;
     if timers.interval.is_zero() || timers.evasive.is_zero() {
@@ -252,7 +283,7 @@ fn check_hello(config: &Config, name: &str, groups: &BTreeSet<GroupName>) -> Res
             problem: "a node is in at most 1,024 groups; join fewer",
         });
     }
-    let headers = config.headers.iter().map(|(key, value)| (key.clone().into(), value.clone().into())).collect();
+    let headers = header_bytes(config);
     let fields = HelloFields {
         endpoint: vec![b'x'; MAX_STRING],
         groups: groups.iter().cloned().collect(),
