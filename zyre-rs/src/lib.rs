@@ -17,4 +17,6 @@ pub use error::{ConnectError, GroupError, SendError, StartError};
 pub use event::{Event, ExitReason, Headers};
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
 pub use message::{AsFrame, Message};
+#[cfg(feature = "net")]
+pub use net::inbox::Events;
 pub use wire::Endpoint;
