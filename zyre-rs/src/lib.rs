@@ -1,20 +1,56 @@
-//! A ZRE node (RFC 36): peers find each other by UDP beacon, connect over ZMTP, join groups, shout and whisper.
-#![allow(dead_code, unused_imports, reason = "the driver that uses it is not wired yet")]
+//! Group messaging on a LAN without a broker: a ZRE (RFC 36) node.
+//!
+//! Nodes find each other by UDP beacon, connect over ZMTP, join named groups, *shout* to a group and *whisper* to a
+//! peer. A node of this crate is on the wire what pyre, zyre and zyre.js are, and meets them on one network.
+//!
+//! [`Node::builder`] starts a node; its [`Events`] tell who is there and what is said. [`blocking`] is the same for
+//! programs without an async runtime.
+//!
+//! # Layers
+//! [`wire`] and [`zmtp`] turn bytes into types and back, [`proto`] decides what a node does; none of them does I/O.
+//! The rest is the tokio shell (feature `net`, on by default) that carries it out. Feature `test-util` adds a
+//! network in memory ([`MemoryNetwork`]) and the simulator.
 
+#[cfg(feature = "net")]
+pub mod blocking;
+#[cfg(feature = "net")]
+mod builder;
+#[cfg(feature = "net")]
 mod config;
 mod error;
 mod event;
 mod id;
+#[cfg(feature = "net")]
+mod membership;
 mod message;
 #[cfg(feature = "net")]
 mod net;
+#[cfg(feature = "net")]
+mod node;
 pub mod proto;
+#[cfg(feature = "net")]
+mod scout;
+mod settings;
 pub mod wire;
 pub mod zmtp;
 
-pub use config::{EndpointPolicy, LinkLimit, Overflow, Timers};
+#[cfg(feature = "net")]
+pub use builder::NodeBuilder;
 pub use error::{ConnectError, GroupError, SendError, StartError};
 pub use event::{Event, ExitReason, Headers};
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
+#[cfg(feature = "net")]
+pub use membership::{Membership, Peer};
 pub use message::{AsFrame, Message};
+#[cfg(feature = "net")]
+pub use net::inbox::Events;
+#[cfg(all(feature = "net", feature = "test-util"))]
+pub use net::memory::MemoryNetwork;
+#[cfg(feature = "net")]
+pub use net::outbox::LinkStats;
+#[cfg(feature = "net")]
+pub use node::{Node, Stats};
+#[cfg(feature = "net")]
+pub use scout::{Scout, Sighting};
+pub use settings::{EndpointPolicy, LinkLimit, Overflow, Timers};
 pub use wire::Endpoint;

@@ -10,7 +10,8 @@ use crate::net::setup;
 use crate::proto::Input;
 use crate::wire::Endpoint;
 use crate::{
-    ConnectError, Events, GroupError, GroupName, Message, NodeBuilder, Overflow, PeerId, SendError, StartError,
+    ConnectError, Events, GroupError, GroupName, Message, NodeBuilder, Overflow, PeerId, SendError,
+    StartError,
 };
 use bytes::Bytes;
 use std::cell::Cell;
@@ -230,7 +231,11 @@ impl Node {
     ///
     /// # Cancel safety
     /// Dropped while it waits for space on slow links, the other members have been served.
-    pub async fn shout(&self, group: impl AsRef<str>, message: impl Into<Message>) -> Result<usize, SendError> {
+    pub async fn shout(
+        &self,
+        group: impl AsRef<str>,
+        message: impl Into<Message>,
+    ) -> Result<usize, SendError> {
         let group = GroupName::try_from(group.as_ref())?;
         let message = message.into();
         self.check(&message)?;
@@ -373,16 +378,19 @@ impl Node {
     /// # Cancel safety
     /// Dropped early, nothing has happened.
     pub async fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
-        let resolved = setup::resolve(endpoint).await.map_err(|problem| ConnectError::InvalidEndpoint {
-            text: endpoint.to_owned(),
-            problem,
-        })?;
+        let resolved = setup::resolve(endpoint)
+            .await
+            .map_err(|problem| ConnectError::InvalidEndpoint { text: endpoint.to_owned(), problem })?;
         self.0.driver.tell_ordered(Input::Dial(resolved)).await.map_err(|_| ConnectError::Stopped)
     }
 
     /// Counters since the start.
     pub fn stats(&self) -> Stats {
-        let links = self.membership().entries().filter_map(|entry| entry.link.as_ref().map(|link| (entry.peer.id, link.stats()))).collect();
+        let links = self
+            .membership()
+            .entries()
+            .filter_map(|entry| entry.link.as_ref().map(|link| (entry.peer.id, link.stats())))
+            .collect();
         Stats { counters: self.0.counters.snapshot(), links }
     }
 

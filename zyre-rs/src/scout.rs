@@ -49,7 +49,11 @@ impl Scout {
         let choice = InterfaceChoice::from_settings(interface, environment.as_deref());
         let unknown = |error: String| StartError::UnknownInterface(error);
         let existing = enumerate().map_err(|error| unknown(format!("cannot list interfaces: {error}")))?;
-        let family = if std::env::var("ZSYS_IPV6").is_ok_and(|value| value == "1") { Family::Both } else { Family::V4 };
+        let family = if std::env::var("ZSYS_IPV6").is_ok_and(|value| value == "1") {
+            Family::Both
+        } else {
+            Family::V4
+        };
         let chosen = choice.select(family, &existing).map_err(|error| unknown(error.to_string()))?;
         let sockets = BeaconSockets::listen_only(BeaconChannel::on_port(port), &chosen)?;
         Ok(Self { sockets })

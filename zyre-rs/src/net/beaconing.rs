@@ -148,9 +148,11 @@ impl From<BeaconError> for crate::StartError {
                 source: std::io::ErrorKind::AddrInUse.into(),
                 remedy: "a program that does not share it holds it: stop that program (`ss -lunp` names it) or choose another beacon port for all nodes",
             },
-            BeaconError::Listen { port, source } => {
-                Self::BeaconPort { port, source, remedy: "choose another beacon port for all nodes, or allow this one" }
-            }
+            BeaconError::Listen { port, source } => Self::BeaconPort {
+                port,
+                source,
+                remedy: "choose another beacon port for all nodes, or allow this one",
+            },
         }
     }
 }

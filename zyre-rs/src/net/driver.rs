@@ -12,11 +12,11 @@ use super::line::Line;
 use super::link::{self, LinkContext, LinkTask};
 use super::outbox::Outbox;
 use super::request::{Admission, Ask, Leash, Request};
-use crate::config::{LinkLimit, Overflow};
 use crate::membership::{Entry, Membership, Peer};
 use crate::proto::{self, ConnId, Input, LinkId, Output};
 use crate::wire::{Beacon, Command, Endpoint};
 use crate::{Event, PeerId};
+use crate::{LinkLimit, Overflow};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -202,7 +202,11 @@ impl DriverTask {
             let stalled = line.is_stalled();
             if stalled != self.stalled.contains(peer) {
                 self.parts.machine.handle(now, Input::Stalled { peer: *peer, stalled });
-                if stalled { self.stalled.insert(*peer) } else { self.stalled.remove(peer) };
+                if stalled {
+                    self.stalled.insert(*peer)
+                } else {
+                    self.stalled.remove(peer)
+                };
             }
         }
     }

@@ -12,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) use select::{Family, InterfaceChoice, SelectError};
-pub(crate) use watch::{InterfaceChange, Watcher};
+pub(crate) use watch::Watcher;
 
 /// One address of one network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,6 +34,9 @@ const QUIET: Duration = Duration::from_millis(5);
 /// How long to wait for that. Below the 5 s after which a blocked sender gives up by default.
 const MAX_HOLD: Duration = Duration::from_secs(4);
 
+/// The same for a HELLO that mends a session: what is thrown away is of the old one.
+const MAX_ASKED_HOLD: Duration = Duration::from_millis(200);
+
 /// What the links of one node share.
 #[derive(Debug)]
 pub(crate) struct LinkContext {
@@ -185,7 +188,12 @@ impl Writer<'_> {
         let line = self.task.outbox.line();
         let began = Instant::now();
         let (mut reads, mut changed) = (line.reads(), began);
-        while line.flavour() == Flavour::Unknown && changed.elapsed() < QUIET && began.elapsed() < MAX_HOLD {
+        let asked = self.task.outbox.must_greet();
+        let max_hold = if asked { MAX_ASKED_HOLD } else { MAX_HOLD };
+        while (asked || line.flavour() == Flavour::Unknown)
+            && changed.elapsed() < QUIET
+            && began.elapsed() < max_hold
+        {
             let look = sleep(LOOK);
             tokio::select! {
                 () = look => {}

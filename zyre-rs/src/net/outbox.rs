@@ -13,10 +13,10 @@ pub(crate) use chunk::{Chunk, Head, MAX_SLICES};
 pub(crate) use queue::Step;
 
 use super::line::Line;
-use crate::config::{LinkLimit, Overflow};
 use crate::proto::sequence::Flavour;
 use crate::wire::{Command, HelloFields, Limit};
 use crate::zmtp;
+use crate::{LinkLimit, Overflow};
 use bytes::Bytes;
 use chunk::wire_size;
 use queue::{Phase, Queue};
@@ -136,6 +136,22 @@ impl Outbox {
         self.progress.notify_waiters();
     }
 
+    /// Says HELLO again in the stream and counts anew after it; the peer is given a moment to fall quiet first.
+    pub(crate) fn ask_to_greet(&self) {
+        self.lock().ask_to_greet();
+        self.task.notify_one();
+    }
+
+    /// Whether a whisper or shout has been accepted since the link was opened.
+    pub(crate) fn has_sent_content(&self) -> bool {
+        self.lock().accepted.content > 0
+    }
+
+    /// Whether the hold is for a HELLO that was asked for.
+    pub(crate) fn must_greet(&self) -> bool {
+        self.lock().greet_asked
+    }
+
     /// Lets a link that failed to connect try once more.
     pub(crate) fn retry(&self) {
         self.lock().retry = true;
@@ -161,7 +177,7 @@ impl Outbox {
 
 /// What the link's task needs.
 impl Outbox {
-    pub(crate) fn line(&self) -> &Line {
+    pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
     }
 

@@ -3,8 +3,8 @@
 use super::line::Line;
 use crate::proto::Input;
 use std::sync::Arc;
-use std::time::Duration;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// What a task asks of the driver.

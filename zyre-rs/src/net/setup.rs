@@ -12,19 +12,19 @@ use super::inbox::{self, Events};
 use super::interface::{Family, InterfaceChoice, Watcher, enumerate};
 use super::link::LinkContext;
 use super::listener;
-use super::request::{Driver, Leash, Request};
+use super::request::{Driver, Leash};
 use super::transport::{Listener, Transport};
 use crate::config::Config;
 use crate::membership::Membership;
 use crate::node::Handle;
 use crate::proto;
-use crate::zmtp::Limits;
 use crate::wire::{Endpoint, Hello, HelloFields, MAX_GROUPS, MAX_HEADER_VALUE, MAX_STRING};
+use crate::zmtp::Limits;
 use crate::{GroupName, PeerId, StartError};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 
 /// Requests that may wait for the driver; askers wait when it is full.
@@ -81,7 +81,8 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
         inbox: inbox.clone(),
         counters: counters.clone(),
         groups: own_groups.clone(),
-        limits: Limits { max_message: config.max_message, ..Limits::default() },
+        // Room for the frame that says what the content is.
+        limits: Limits { max_message: config.max_message.saturating_add(512), ..Limits::default() },
         foreign_shouts: config.foreign_shouts,
     });
     let door = Arc::new(Leash::default());
@@ -120,7 +121,17 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
     });
     tokio::spawn(task.run(dials));
     let (overflow, max_message) = (config.overflow, config.max_message);
-    let handle = Handle { id, name, endpoint, overflow, max_message, driver, membership: watched, counters, abandoned };
+    let handle = Handle {
+        id,
+        name,
+        endpoint,
+        overflow,
+        max_message,
+        driver,
+        membership: watched,
+        counters,
+        abandoned,
+    };
     Ok((handle, events))
 }
 
@@ -134,16 +145,21 @@ async fn start_gossip(
     if config.gossip_bind.is_empty() && config.gossip_connect.is_empty() {
         return Ok(None);
     }
-    let parsed = |text: &String| text.parse::<Bind>().map_err(|e| invalid("gossip endpoint to bind", text, e.to_string()));
+    let parsed = |text: &String| {
+        text.parse::<Bind>().map_err(|e| invalid("gossip endpoint to bind", text, e.to_string()))
+    };
     let binds = config.gossip_bind.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
-    let parsed = |text: &String| text.parse::<HubAddress>().map_err(|e| invalid("gossip hub", text, e.to_string()));
+    let parsed =
+        |text: &String| text.parse::<HubAddress>().map_err(|e| invalid("gossip hub", text, e.to_string()));
     let addresses = config.gossip_connect.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
     let (own, watched) = watch::channel((id, endpoint));
     let gossip = Gossip::start(watched, driver.clone(), counters.clone());
     let mut hubs = Vec::new();
     for (bind, text) in binds.into_iter().zip(&config.gossip_bind) {
         let hub = Hub::start(&gossip, bind).await;
-        hubs.push(hub.map_err(|error| invalid("gossip endpoint to bind", text, format!("{error}; choose another port")))?);
+        hubs.push(hub.map_err(|error| {
+            invalid("gossip endpoint to bind", text, format!("{error}; choose another port"))
+        })?);
     }
     let leaves = addresses.into_iter().map(|address| Leaf::start(&gossip, address)).collect();
     Ok(Some(Gossiping { gossip, _own: own, _hubs: hubs, _leaves: leaves }))
@@ -169,15 +185,17 @@ fn open_discovery(
     let choice = InterfaceChoice::from_settings(explicit, environment.as_deref());
     let ipv6 = config.ipv6 || std::env::var("ZSYS_IPV6").is_ok_and(|value| value == "1");
     let family = if ipv6 { Family::Both } else { Family::V4 };
-    let existing = enumerate().map_err(|error| StartError::UnknownInterface(format!("cannot list interfaces: {error}")))?;
-    let chosen = choice.select(family, &existing).map_err(|error| StartError::UnknownInterface(error.to_string()))?;
-    *subnets.write().unwrap_or_else(PoisonError::into_inner) = subnets_of(&chosen);
+    let existing = enumerate()
+        .map_err(|error| StartError::UnknownInterface(format!("cannot list interfaces: {error}")))?;
+    let watcher = Watcher::new(choice, family, &existing)
+        .map_err(|error| StartError::UnknownInterface(error.to_string()))?;
+    let chosen = watcher.current();
+    *subnets.write().unwrap_or_else(PoisonError::into_inner) = subnets_of(chosen);
     let mut channel = BeaconChannel::on_port(config.beacon_port);
     if let Some(group) = std::env::var("ZSYS_IPV6_MCAST_ADDRESS").ok().and_then(|text| text.parse().ok()) {
         channel.ipv6_group = group;
     }
-    let sockets = config.beacon.then(|| BeaconSockets::open(channel, &chosen)).transpose()?;
-    let watcher = Watcher::new(choice, family, &existing);
+    let sockets = config.beacon.then(|| BeaconSockets::open(channel, chosen)).transpose()?;
     Ok((Transport::System, Beaconing::Udp(Box::new(Udp::new(sockets, watcher, subnets.clone())))))
 }
 
@@ -202,10 +220,15 @@ async fn open_mailboxes(
     Ok(mailboxes)
 }
 
-async fn open_mailbox(transport: &Transport, address: SocketAddr) -> Result<(Listener, SocketAddr), StartError> {
+async fn open_mailbox(
+    transport: &Transport,
+    address: SocketAddr,
+) -> Result<(Listener, SocketAddr), StartError> {
     let failed = |source: io::Error| {
         let remedy = match source.kind() {
-            io::ErrorKind::AddrInUse => "another program has this port: choose another, or 0 to let the system choose",
+            io::ErrorKind::AddrInUse => {
+                "another program has this port: choose another, or 0 to let the system choose"
+            }
             io::ErrorKind::AddrNotAvailable => {
                 "this machine does not have that address: to be reached through NAT, bind a local one and advertise the public one"
             }
@@ -258,10 +281,14 @@ fn header_bytes(config: &Config) -> Vec<(Vec<u8>, Vec<u8>)> {
 fn check_timers(config: &Config) -> Result<(), StartError> {
     let timers = &config.timers;
     if timers.interval.is_zero() || timers.evasive.is_zero() {
-        return Err(StartError::InvalidTimeout("beacon interval and evasive timeout must be longer than zero"));
+        return Err(StartError::InvalidTimeout(
+            "beacon interval and evasive timeout must be longer than zero",
+        ));
     }
     if timers.silent < timers.evasive {
-        return Err(StartError::InvalidTimeout("the silent timeout must not be shorter than the evasive timeout"));
+        return Err(StartError::InvalidTimeout(
+            "the silent timeout must not be shorter than the evasive timeout",
+        ));
     }
     if timers.expired <= timers.evasive {
         return Err(StartError::InvalidTimeout(
@@ -312,7 +339,9 @@ pub(crate) async fn resolve(text: &str) -> Result<Endpoint, String> {
         Ok(endpoint) => return Ok(endpoint),
         Err(error) => error.to_string(),
     };
-    let Some(host) = text.strip_prefix("tcp://").filter(|host| host.contains(|c: char| c.is_ascii_alphabetic())) else {
+    let Some(host) =
+        text.strip_prefix("tcp://").filter(|host| host.contains(|c: char| c.is_ascii_alphabetic()))
+    else {
         return Err(format!("{problem}; an endpoint looks like tcp://192.168.1.5:9000"));
     };
     let mut addresses = tokio::net::lookup_host(host).await.map_err(|error| format!("{host}: {error}"))?;

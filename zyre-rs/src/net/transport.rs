@@ -18,6 +18,11 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Whether nothing leaves the process.
+    pub(crate) fn is_memory(&self) -> bool {
+        !matches!(self, Self::System)
+    }
+
     /// Tries to connect once; the deadline is the caller's. Cancel safe.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
         match self {

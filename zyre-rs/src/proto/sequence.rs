@@ -126,6 +126,11 @@ impl Inbound {
         Self { expected: FIRST + 1, flavour: Flavour::Unknown }
     }
 
+    /// A connection that goes on in the middle of a session, with this number.
+    pub fn resuming(sequence: u16) -> Self {
+        Self { expected: sequence, flavour: Flavour::Unknown }
+    }
+
     /// The number the next message should have.
     pub fn expected(&self) -> u16 {
         self.expected

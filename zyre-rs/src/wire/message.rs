@@ -272,6 +272,17 @@ impl MessageError {
             Self::Limit { sequence, .. } | Self::BadPeerId { sequence } => Some(*sequence),
         }
     }
+
+    /// The name this cause is counted under.
+    pub const fn counter(&self) -> &'static str {
+        match self {
+            Self::BadSignature => "message_bad_signature",
+            Self::BadVersion { .. } => "message_bad_version",
+            Self::Truncated { .. } => "message_truncated",
+            Self::Limit { .. } => "message_over_limit",
+            Self::BadPeerId { .. } => "message_bad_peer_id",
+        }
+    }
 }
 
 impl From<Truncated> for MessageError {

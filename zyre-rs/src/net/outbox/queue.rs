@@ -7,11 +7,11 @@
 
 use super::Refused;
 use super::chunk::{Chunk, Head, Tally, wire_size};
-use crate::config::{LinkLimit, Overflow};
 use crate::message::Message;
 use crate::proto::sequence::{FIRST, Flavour, Next, Outbound};
 use crate::wire::{Command, Hello, HelloFields, Limit, put_hello_header};
 use crate::{GroupName, zmtp};
+use crate::{LinkLimit, Overflow};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -109,6 +109,8 @@ pub(super) struct Queue {
     pub(super) retry: bool,
     /// Neither numbering nor encoding goes on.
     held: bool,
+    /// The hold ends with a HELLO, whatever is known of the peer.
+    pub(super) greet_asked: bool,
     sequence: Outbound,
     open: Chunk,
     full: VecDeque<Chunk>,
@@ -139,6 +141,7 @@ impl Queue {
             watched: false,
             retry: false,
             held: false,
+            greet_asked: false,
             sequence: Outbound::after_hello(),
             open: Chunk::default(),
             full: VecDeque::new(),
@@ -358,9 +361,17 @@ impl Queue {
         Ok(())
     }
 
+    /// A HELLO goes into the stream after what is encoded; one that has not been said yet is enough.
+    pub(super) fn ask_to_greet(&mut self) {
+        if self.phase == Phase::Open && self.greeting.is_none() {
+            self.held = true;
+            self.greet_asked = true;
+        }
+    }
+
     /// Ends the hold: the peer's flavour is known, or a HELLO starts the count anew.
     pub(super) fn release(&mut self, flavour: Flavour) -> Result<(), Limit> {
-        if flavour == Flavour::Unknown {
+        if std::mem::take(&mut self.greet_asked) || flavour == Flavour::Unknown {
             self.bytes += put_hello(&mut self.open, &self.hello, &self.endpoint)?;
             self.sequence.restart();
             self.roll();

@@ -1,0 +1,80 @@
+//! The ZMTP handshake of an accepted connection, as ROUTER.
+
+use super::{Connection, End};
+use crate::PeerId;
+use crate::net::stream::Stream;
+use crate::zmtp::{Handshake, Identities, Mechanism, Role, Status, peer_id};
+use bytes::{Buf, BytesMut};
+use std::io::{self, IoSlice};
+use tracing::debug;
+
+/// Who is there, and what it has already sent.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) peer: PeerId,
+    /// The bytes behind its READY.
+    pub(super) rest: BytesMut,
+}
+
+/// Greets the peer. The caller limits the time.
+pub(super) async fn greet(connection: &Connection) -> Result<Greeting, End> {
+    let Connection { stream, source, .. } = connection;
+    let mut handshake = Handshake::new(Role::Router { accept: Identities::Nodes }, Mechanism::Null);
+    let mut buffer = BytesMut::with_capacity(512);
+    loop {
+        write_all(stream, &handshake.take_output()).await.map_err(|_| connection.broken())?;
+        let (consumed, status) = handshake.receive(&buffer).map_err(|error| {
+            debug!(%source, %error, "a connection is not that of a node");
+            connection.count(error.counter());
+            End
+        })?;
+        buffer.advance(consumed.min(buffer.len()));
+        if let Status::Done(peer) = status {
+            write_all(stream, &handshake.take_output()).await.map_err(|_| connection.broken())?;
+            let (peer, prefixed) = peer_id(&peer.identity).map_err(|_| End)?;
+            if !prefixed {
+                connection.count("identity_prefix");
+            }
+            return Ok(Greeting { peer, rest: buffer });
+        }
+        buffer.reserve(512.min(Handshake::MAX_INPUT));
+        read_some(stream, &mut buffer).await.map_err(|_| connection.broken())?;
+    }
+}
+
+impl Connection {
+    fn broken(&self) -> End {
+        self.count("handshake_broken_off");
+        End
+    }
+}
+
+async fn read_some(stream: &Stream, buffer: &mut BytesMut) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read_buf(buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(()),
+            Err(error) if retry(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes all of it. What we write here is short; a peer that does not take it is the caller's to time out.
+pub(super) async fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write_vectored(&[IoSlice::new(bytes)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) if retry(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn retry(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

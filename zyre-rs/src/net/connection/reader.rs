@@ -1,0 +1,138 @@
+//! Reading into buffers that cost what the peer has sent: none while it is quiet, the size of a large message
+//! while one arrives, so that its bytes are copied at most once on their way to the application.
+
+use super::handshake::retry;
+use super::{Connection, End, STUCK_TIMEOUT};
+use crate::net::inbox::Share;
+use crate::zmtp::next_read_size;
+use bytes::{Buf, Bytes, BytesMut};
+use std::io;
+use tokio::time::timeout;
+
+/// What one read of a busy socket returns.
+const READ_SIZE: usize = 64 * 1024;
+/// A read into less than this is not worth its system call.
+const MIN_SPACE: usize = 8 * 1024;
+/// A buffer used up to here is copied from and kept; beyond, it is given away whole.
+const COPY_UP_TO: usize = 8 * 1024;
+/// A message up to this size is believed at once if one as large has been completed on the connection.
+const MAX_TRUST: usize = 4 << 20;
+
+#[derive(Debug)]
+pub(super) struct Reader {
+    bytes: BytesMut,
+    /// How far `bytes` has been parsed: up to here are whole messages.
+    pub(super) parsed: usize,
+    /// Largest completed message, which the peer has paid for in bytes.
+    trust: usize,
+    pub(super) share: Share,
+}
+
+impl Reader {
+    pub(super) fn new(bytes: BytesMut, share: Share) -> Self {
+        Self { bytes, parsed: 0, trust: 0, share }
+    }
+
+    /// What has not been parsed yet.
+    #[inline]
+    pub(super) fn unparsed(&self) -> &[u8] {
+        self.bytes.get(self.parsed..).unwrap_or_default()
+    }
+
+    /// Takes out the parsed bytes, to be kept.
+    pub(super) fn take_parsed(&mut self) -> Bytes {
+        self.trust = self.trust.max(self.parsed.min(MAX_TRUST));
+        let parsed = std::mem::take(&mut self.parsed).min(self.bytes.len());
+        if parsed <= COPY_UP_TO {
+            let taken = Bytes::copy_from_slice(self.bytes.get(..parsed).unwrap_or_default());
+            self.skip(parsed);
+            taken
+        } else if parsed == self.bytes.len() {
+            std::mem::take(&mut self.bytes).freeze()
+        } else {
+            self.bytes.split_to(parsed).freeze()
+        }
+    }
+
+    /// Drops the parsed bytes.
+    pub(super) fn drop_parsed(&mut self) {
+        let parsed = std::mem::take(&mut self.parsed).min(self.bytes.len());
+        self.skip(parsed);
+        self.share.release();
+    }
+
+    fn skip(&mut self, count: usize) {
+        if count == self.bytes.len() { self.bytes.clear() } else { self.bytes.advance(count) }
+    }
+
+    /// Appends what the next successful read brings. At least `missing` bytes are known to be due.
+    pub(super) async fn read(&mut self, connection: &Connection, missing: usize) -> Result<(), End> {
+        loop {
+            if self.wants_share(missing) {
+                Box::pin(self.grow(missing)).await;
+            }
+            self.make_room(missing);
+            match connection.stream.try_read_buf(&mut self.bytes) {
+                Ok(0) => return Err(End),
+                Ok(_) => {
+                    // A peer that floods must not hold the thread.
+                    tokio::task::coop::consume_budget().await;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.shed();
+                    if self.share.is_none() {
+                        connection.stream.readable().await.map_err(|_| End)?;
+                    } else {
+                        // It holds what others may be waiting for.
+                        let waited = Box::pin(timeout(STUCK_TIMEOUT, connection.stream.readable())).await;
+                        let Ok(readable) = waited else {
+                            connection.count("message_stuck");
+                            return Err(End);
+                        };
+                        readable.map_err(|_| End)?;
+                    }
+                }
+                Err(error) if retry(&error) => {}
+                Err(_) => return Err(End),
+            }
+        }
+    }
+
+    /// Bytes there will be once the next read has filled its room.
+    fn target(&self, missing: usize) -> usize {
+        self.bytes.len() + next_read_size(missing, self.bytes.len().max(self.trust))
+    }
+
+    fn wants_share(&self, missing: usize) -> bool {
+        self.target(missing) > READ_SIZE
+    }
+
+    async fn grow(&mut self, missing: usize) {
+        let target = self.target(missing);
+        self.share.grow(target).await;
+    }
+
+    /// Makes room for the next read: exactly the rest of a large message, so that the next one starts in a buffer
+    /// of its own; plenty otherwise.
+    fn make_room(&mut self, missing: usize) {
+        let space = self.bytes.capacity() - self.bytes.len();
+        let target = self.target(missing);
+        let enough = if target > READ_SIZE { target - self.bytes.len() } else { missing.max(MIN_SPACE) };
+        if space >= enough {
+            return;
+        }
+        let mut larger = BytesMut::with_capacity(target.max(READ_SIZE));
+        larger.extend_from_slice(&self.bytes);
+        self.bytes = larger;
+    }
+
+    /// Nothing will arrive for a while: keep no more than has.
+    fn shed(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = BytesMut::new();
+        } else if self.bytes.len() < MIN_SPACE && self.bytes.capacity() > 2 * MIN_SPACE {
+            self.bytes = BytesMut::from(&self.bytes[..]);
+        }
+    }
+}

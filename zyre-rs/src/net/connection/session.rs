@@ -1,0 +1,268 @@
+//! A connection whose peer is known: parses what it sends, keeps its sequence, hands on content and commands.
+
+use super::gather::Gather;
+use super::handshake::{Greeting, write_all};
+use super::reader::Reader;
+use super::{Connection, End, HELLO_TIMEOUT, MAX_MESSAGE, STUCK_TIMEOUT};
+use crate::net::inbox::batch::{Batch, Piece};
+use crate::net::inbox::{Feed, Share};
+use crate::proto::sequence::{Flavour, Inbound};
+use crate::proto::{ConnId, Input, sequence};
+use crate::wire::{Command, Hello, MAX_HELLO, decode, decode_content};
+use crate::zmtp::{Decoder, Limits, Step, answer};
+use crate::{PeerId, wire};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+/// Protocol errors within [`ERROR_WINDOW`] that end a connection (T17).
+const MAX_ERRORS: u32 = 1_000;
+const ERROR_WINDOW: Duration = Duration::from_secs(10);
+
+/// What a walk over the buffer came to, after noting all content before it.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nothing more that is whole; so many bytes are missing at least.
+    End { missing: usize },
+    /// A message of the control plane.
+    Control(Command),
+    /// A HELLO that starts the count anew.
+    Hello(Hello),
+    /// A ZMTP command, which is to be answered.
+    Answer(Vec<u8>),
+    /// The batch must go before more is noted.
+    Full,
+    /// Messages are missing.
+    Gap { missing: u16 },
+    /// Too many errors.
+    Misbehaved,
+}
+
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) peer: PeerId,
+    pub(super) reader: Reader,
+    pub(super) decoder: Decoder,
+    gather: Gather,
+    pub(super) inbound: Inbound,
+    pub(super) feed: Option<Feed>,
+    /// The driver has heard of this connection.
+    pub(super) announced: bool,
+    errors: u32,
+    errors_since: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(connection: &'a Connection, greeting: Greeting) -> Self {
+        let share = Share::new(connection.mailbox.inbox.clone());
+        Self {
+            connection,
+            peer: greeting.peer,
+            reader: Reader::new(greeting.rest, share),
+            decoder: Decoder::new(Limits { max_message: MAX_HELLO, ..connection.mailbox.limits }),
+            gather: Gather::default(),
+            inbound: Inbound::after_hello(),
+            feed: None,
+            announced: false,
+            errors: 0,
+            errors_since: Instant::now(),
+        }
+    }
+
+    /// What the driver is to be told at the end, if it has heard of the connection.
+    pub(super) fn close(&mut self) -> Option<Input> {
+        self.connection.mailbox.counters.add("events_discarded", self.gather.messages);
+        self.feed = None;
+        self.announced.then_some(Input::ConnClosed {
+            conn: self.connection.conn,
+            peer: self.peer,
+            expected: self.inbound.expected(),
+        })
+    }
+
+    /// Serves the connection to its end. Dropping the future ends it as well.
+    pub(super) async fn run(&mut self) -> End {
+        let Err(end) = self.serve().await else { return End };
+        end
+    }
+
+    async fn serve(&mut self) -> Result<(), End> {
+        let hello = Box::pin(timeout(HELLO_TIMEOUT, self.await_hello()));
+        hello.await.unwrap_or_else(|_| {
+            self.connection.count("hello_timeout");
+            Err(End)
+        })?;
+        let limits = self.connection.mailbox.limits;
+        self.decoder = Decoder::new(Limits { max_message: limits.max_message.min(MAX_MESSAGE), ..limits });
+        loop {
+            let missing = self.digest().await?;
+            self.reader.read(self.connection, missing).await?;
+            if let Some(feed) = &self.feed {
+                feed.line.note_read();
+            }
+        }
+    }
+
+    /// Handles all that is whole; returns how many bytes the next message lacks.
+    async fn digest(&mut self) -> Result<usize, End> {
+        loop {
+            let found = self.walk()?;
+            self.flush().await?;
+            match found {
+                Found::End { missing } => return Ok(missing),
+                Found::Full => {}
+                rare => Box::pin(self.act(rare)).await?,
+            }
+        }
+    }
+
+    async fn act(&mut self, found: Found) -> Result<(), End> {
+        let Connection { mailbox, conn, .. } = self.connection;
+        let (conn, peer) = (*conn, self.peer);
+        match found {
+            Found::End { .. } | Found::Full => {}
+            Found::Answer(bytes) => self.answer(&bytes).await?,
+            Found::Control(command) => {
+                let input = Input::Command { conn, peer, command };
+                mailbox.driver.tell_ordered(input).await.map_err(|_| End)?;
+            }
+            Found::Hello(hello) => {
+                self.connection.count("hello_in_band");
+                if !self.say_hello(hello).await? {
+                    return Err(End);
+                }
+            }
+            Found::Gap { missing } => {
+                debug!(%peer, missing, "messages are missing");
+                self.connection.count("sequence_gap");
+                let _ = mailbox.driver.tell_ordered(Input::Gap { conn, peer, missing }).await;
+                return Err(End);
+            }
+            Found::Misbehaved => {
+                self.connection.count("misbehaved");
+                let _ = mailbox.driver.tell_ordered(Input::Misbehaved { conn, peer }).await;
+                return Err(End);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the answer to a ZMTP command, before anything more is read: a flood of them costs its sender.
+    pub(super) async fn answer(&self, bytes: &[u8]) -> Result<(), End> {
+        match timeout(STUCK_TIMEOUT, write_all(&self.connection.stream, bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End),
+        }
+    }
+
+    /// Walks the buffer, noting content, up to something else or its end.
+    fn walk(&mut self) -> Result<Found, End> {
+        let mailbox = &self.connection.mailbox;
+        loop {
+            if self.gather.is_full() {
+                return Ok(Found::Full);
+            }
+            let base = self.reader.parsed;
+            let message = match self.decoder.next(self.reader.unparsed()) {
+                Ok(Step::Message(message)) => message,
+                Ok(Step::NeedMore { at_least }) => return Ok(Found::End { missing: at_least }),
+                Ok(Step::Command { body, consumed }) => {
+                    let mut out = Vec::new();
+                    let answered = answer(body, &mut out);
+                    self.reader.parsed += consumed;
+                    if answered.is_err() {
+                        self.connection.count("zmtp_bad_command");
+                        return Err(End);
+                    }
+                    if out.is_empty() {
+                        continue;
+                    }
+                    return Ok(Found::Answer(out));
+                }
+                Err(error) => {
+                    debug!(peer = %self.peer, %error, "a connection is closed");
+                    self.connection.count(error.counter());
+                    return Err(End);
+                }
+            };
+            let consumed = message.consumed();
+            let head = message.frame(0).unwrap_or_default();
+            if let Some(content) = decode_content(head) {
+                if let Err(gap) = self.inbound.check(content.sequence) {
+                    return Ok(Found::Gap { missing: gap.missing });
+                }
+                let group = match content.group {
+                    None => Some(Piece::WHISPER),
+                    Some(name) => self.gather.group(name, &mailbox.groups, mailbox.foreign_shouts),
+                };
+                if let Some(group) = group {
+                    self.gather.add(base, message.ranges().get(1..).unwrap_or_default(), group);
+                }
+                self.reader.parsed += consumed;
+                continue;
+            }
+            let decoded = decode(head);
+            self.reader.parsed += consumed;
+            if let Some(found) = self.judge(decoded) {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A message that is not content. None: it counts in the sequence, if at all, and is ignored.
+    fn judge(&mut self, decoded: Result<wire::Decoded, wire::MessageError>) -> Option<Found> {
+        let number = match &decoded {
+            Ok(decoded) => Some(decoded.sequence),
+            Err(error) => error.sequence(),
+        };
+        if let Ok(wire::Decoded { sequence: sequence::FIRST, command: Command::Hello(hello) }) = decoded {
+            return Some(Found::Hello(hello));
+        }
+        if let Some(Err(gap)) = number.map(|number| self.inbound.check(number)) {
+            return Some(Found::Gap { missing: gap.missing });
+        }
+        let counter = match decoded {
+            Ok(wire::Decoded { command: Command::Hello(_), .. }) => "hello_misnumbered",
+            Ok(wire::Decoded { command: Command::Unknown { .. }, .. }) => "message_unknown_id",
+            Ok(wire::Decoded { command, .. }) => return Some(Found::Control(command)),
+            Err(error) => error.counter(),
+        };
+        self.error(counter)
+    }
+
+    pub(super) fn error(&mut self, counter: &'static str) -> Option<Found> {
+        self.connection.count(counter);
+        let now = Instant::now();
+        if now.duration_since(self.errors_since) > ERROR_WINDOW {
+            (self.errors, self.errors_since) = (0, now);
+        }
+        self.errors += 1;
+        (self.errors > MAX_ERRORS).then_some(Found::Misbehaved)
+    }
+
+    /// Hands the noted content to the inbox, waiting for room.
+    async fn flush(&mut self) -> Result<(), End> {
+        let counters = &self.connection.mailbox.counters;
+        if self.gather.foreign > 0 {
+            counters.add("shout_foreign", std::mem::take(&mut self.gather.foreign));
+        }
+        let Some(feed) = &mut self.feed else { return Err(End) };
+        if self.inbound.flavour != Flavour::Unknown {
+            feed.line.learn(self.inbound.flavour);
+        }
+        if self.gather.pieces.is_empty() {
+            if self.reader.parsed > 0 {
+                self.reader.drop_parsed();
+            }
+            return Ok(());
+        }
+        let (pieces, groups) = self.gather.take();
+        let bytes = self.reader.take_parsed();
+        let batch = Batch::new(feed.peer, feed.name.clone(), bytes, pieces, groups);
+        if !feed.try_push(batch, &mut self.reader.share).map_err(|_| End)? {
+            Box::pin(feed.wait(&mut self.reader.share)).await.map_err(|_| End)?;
+        }
+        Ok(())
+    }
+}
