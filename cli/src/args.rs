@@ -1,0 +1,292 @@
+//! Everything a user can write on the command line. Parsed here, trusted afterwards.
+
+use clap::{ArgAction, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::time::Duration;
+use zyre_rs::GroupName;
+
+const ABOUT: &str =
+    "See who is on the local network, listen to groups, shout, whisper and chat (ZRE, RFC 36)";
+
+const EXIT_CODES: &str = "\
+Examples:
+  zyre peers                          who is there, in which groups
+  zyre sub CHAT                       what is said in the group CHAT
+  zyre shout CHAT 'hello everybody'   say something to the group
+  zyre whisper cam-1 status           say something to one peer
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 timeout, 130 Ctrl-C, 143 SIGTERM.";
+
+/// The whole command line.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "zyre", version, about = ABOUT, after_help = EXIT_CODES, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(flatten)]
+    pub(crate) repeatable: Repeatable,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+// Options every command knows, before or after its name; given twice, the later place counts.
+// (No doc comment on flattened structs: clap takes it for the description of the command.)
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Options {
+    /// Name peers see [default: the first six digits of the UUID]
+    #[arg(long, global = true, env = "ZYRE_NAME", hide_env_values = true)]
+    pub(crate) name: Option<String>,
+
+    /// Interface to use: its name, its address, several with commas, or `*` for all
+    #[arg(long, global = true, env = "ZYRE_INTERFACE", hide_env_values = true)]
+    pub(crate) interface: Option<String>,
+
+    /// UDP port of the beacons; only nodes on the same port see each other
+    #[arg(long, global = true, env = "ZYRE_PORT", hide_env_values = true, default_value_t = 5670,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+
+    /// Ping a peer after this many quiet milliseconds [default: 5000]
+    #[arg(long, global = true, value_name = "MS", value_parser = milliseconds)]
+    pub(crate) evasive_ms: Option<Duration>,
+
+    /// Give a peer up after this many quiet milliseconds [default: 30000]
+    #[arg(long, global = true, value_name = "MS", value_parser = milliseconds)]
+    pub(crate) expired_ms: Option<Duration>,
+
+    /// Open the mailbox at exactly this endpoint, such as tcp://192.168.1.5:9000
+    #[arg(long, global = true)]
+    pub(crate) endpoint: Option<String>,
+
+    /// Give up when what the command waits for has not come in time (exit code 3); decimals are fine
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Print JSON, one object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+// Options of every command that add up, wherever they stand.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Repeatable {
+    /// Header peers see, such as X-ROLE=camera; repeat for more
+    #[arg(display_order = 100, long = "header", value_name = "KEY=VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+
+    /// Connect to a peer's endpoint without discovery; repeat for more
+    #[arg(display_order = 100, long, value_name = "ENDPOINT")]
+    pub(crate) connect: Vec<String>,
+
+    /// Serve gossip discovery at this endpoint, such as tcp://192.168.1.5:9999
+    #[arg(display_order = 100, long, value_name = "ENDPOINT")]
+    pub(crate) gossip_bind: Vec<String>,
+
+    /// Find peers through the gossip hub at this endpoint
+    #[arg(display_order = 100, long, value_name = "ENDPOINT")]
+    pub(crate) gossip_connect: Vec<String>,
+
+    /// Tell on standard error what happens; -vv and -vvv tell more (RUST_LOG counts before it)
+    #[arg(display_order = 100, short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List who is there without taking part
+    Scout(Scout),
+    /// Join in and list the peers with their groups and headers
+    Peers(Peers),
+    /// Print what happens in groups, and whispers
+    Sub(Sub),
+    /// Send messages to the members of a group
+    Shout(Shout),
+    /// Send messages to one peer
+    Whisper(Whisper),
+    /// Talk in a group: lines typed are shouted, events are shown
+    Chat(Chat),
+}
+
+/// `zyre scout`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Only listens for beacons: nobody learns of us, and names stay unknown (`-`, in JSON null).
+
+Example:
+  zyre scout --wait 5 --json")]
+pub(crate) struct Scout {
+    /// How long to listen; decimals are fine
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2.5")]
+    pub(crate) wait: Duration,
+}
+
+/// `zyre peers`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+With --timeout the command goes on until there is a peer, and exits with 3 if none comes.
+
+Example:
+  zyre peers --interface eth0 --wait 5")]
+pub(crate) struct Peers {
+    /// How long to meet peers before listing them; decimals are fine
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2.5")]
+    pub(crate) wait: Duration,
+}
+
+/// `zyre sub`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+With --timeout and --count it exits with 3 when too few messages came; with --timeout alone it listens that long.
+
+Example:
+  zyre sub CHAT SENSORS --count 10 --json --timeout 60")]
+pub(crate) struct Sub {
+    /// Groups to join
+    #[arg(value_name = "GROUP", required = true, value_parser = group)]
+    pub(crate) groups: Vec<String>,
+
+    /// Stop after this many shouts and whispers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+}
+
+/// `zyre shout`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The members are awaited for 5 seconds unless --timeout says otherwise; exit code 3 if they do not come.
+
+Examples:
+  zyre shout CHAT hello                 one message
+  zyre shout CHAT first second          one message of two frames
+  tail -f app.log | zyre shout LOGS     one message per line")]
+pub(crate) struct Shout {
+    /// Group to shout to; this node need not be in it
+    #[arg(value_parser = group)]
+    pub(crate) group: String,
+
+    #[command(flatten)]
+    pub(crate) messages: Messages,
+}
+
+/// `zyre whisper`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The peer is awaited for 5 seconds unless --timeout says otherwise; exit code 3 if it does not come.
+
+Examples:
+  zyre whisper cam-1 status             to the peer with this name
+  zyre whisper 3F2A9C status            to the peer whose UUID starts like this
+  zyre whisper cam-1 < commands.txt     one message per line")]
+pub(crate) struct Whisper {
+    /// The peer's name, its UUID or at least the first four digits of that
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) peer: String,
+
+    #[command(flatten)]
+    pub(crate) messages: Messages,
+}
+
+// What `shout` and `whisper` send, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Messages {
+    /// Frames of one message; without any, each line of standard input is a message
+    #[arg(value_name = "MSG", allow_negative_numbers = true)]
+    pub(crate) frames: Vec<OsString>,
+
+    /// Wait for this many peers first (for a shout: members of the group)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) wait_peers: usize,
+
+    /// Send each message this many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: u64,
+
+    /// Send at most this many messages per second [default: as fast as they are taken]
+    #[arg(long, value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+}
+
+/// `zyre chat`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Ends with the input (Ctrl-D) or with Ctrl-C.
+
+Example:
+  zyre --name alice chat CHAT")]
+pub(crate) struct Chat {
+    /// Group to talk in
+    #[arg(value_parser = group)]
+    pub(crate) group: String,
+}
+
+impl Args {
+    /// Reads the command line of this process; ends it with usage and exit code 2 when that is wrong.
+    pub(crate) fn from_command_line() -> Self {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let mut command = Self::full_command();
+        let matches = command.try_get_matches_from_mut(args)?;
+        let mut read = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let Some((_, matches)) = matches.subcommand() {
+            read.repeatable.extend(Repeatable::from_arg_matches(matches)?);
+        }
+        Ok(read)
+    }
+
+    /// The command with its repeatable options in both places. They cannot be `global`: clap would
+    /// forget those before the subcommand when there are more after it.
+    fn full_command() -> clap::Command {
+        Self::command().mut_subcommands(Repeatable::augment_args)
+    }
+}
+
+impl Repeatable {
+    fn extend(&mut self, later: Self) {
+        self.headers.extend(later.headers);
+        self.connect.extend(later.connect);
+        self.gossip_bind.extend(later.gossip_bind);
+        self.gossip_connect.extend(later.gossip_connect);
+        self.verbose = self.verbose.saturating_add(later.verbose);
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a header is written KEY=VALUE, for example --header X-ROLE=camera".to_owned()),
+    }
+}
+
+fn group(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("a group name has at least one character".to_owned());
+    }
+    GroupName::try_from(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a time is a number of seconds, for example 2 or 0.5".to_owned())
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(milliseconds) if milliseconds > 0 => Ok(Duration::from_millis(milliseconds)),
+        _ => Err("a time is a whole number of milliseconds above 0, for example 5000".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e9).contains(&rate) => Ok(rate),
+        _ => Err("a rate is a number of messages per second from 0.001 on, for example 100".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

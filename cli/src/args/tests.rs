@@ -1,0 +1,146 @@
+use super::*;
+
+fn read(line: &str) -> Args {
+    Args::read(line.split_whitespace()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn error(line: &str) -> String {
+    let error = Args::read(line.split_whitespace()).expect_err("wrong usage");
+    assert_eq!(error.exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn the_definition_of_the_command_line_is_sound() {
+    Args::full_command().debug_assert();
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in Args::full_command().get_subcommands() {
+        let help = command.clone().render_long_help().to_string();
+        let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("no example: {help}"));
+        assert!(examples.contains(command.get_name()), "{help}");
+    }
+}
+
+#[test]
+fn the_overview_says_what_each_command_does() {
+    let help = Args::full_command().render_help().to_string();
+    for (command, about) in [
+        ("scout", "List who is there without taking part"),
+        ("peers", "Join in and list the peers with their groups and headers"),
+        ("sub", "Print what happens in groups, and whispers"),
+        ("shout", "Send messages to the members of a group"),
+        ("whisper", "Send messages to one peer"),
+        ("chat", "Talk in a group: lines typed are shouted, events are shown"),
+    ] {
+        assert!(help.contains(&format!("  {command:<7}  {about}\n")), "{help}");
+    }
+}
+
+#[test]
+fn options_count_before_and_after_the_command() {
+    for line in [
+        "zyre --name n --interface lo --port 7 --evasive-ms 8 --expired-ms 9 --endpoint e --timeout 1.5 --json sub g",
+        "zyre sub g --name n --interface lo --port 7 --evasive-ms 8 --expired-ms 9 --endpoint e --timeout 1.5 --json",
+    ] {
+        let options = read(line).options;
+        assert_eq!(options.name.as_deref(), Some("n"));
+        assert_eq!(options.interface.as_deref(), Some("lo"));
+        assert_eq!(options.port, 7);
+        assert_eq!(options.evasive_ms, Some(Duration::from_millis(8)));
+        assert_eq!(options.expired_ms, Some(Duration::from_millis(9)));
+        assert_eq!(options.endpoint.as_deref(), Some("e"));
+        assert_eq!(options.timeout, Some(Duration::from_millis(1500)));
+        assert!(options.json);
+    }
+}
+
+#[test]
+fn options_not_given_leave_the_choice_to_the_library() {
+    let args = read("zyre chat g");
+    assert_eq!(args.options.port, 5670);
+    assert_eq!((args.options.evasive_ms, args.options.timeout, args.options.json), (None, None, false));
+    assert_eq!(args.repeatable.verbose, 0);
+    assert!(args.repeatable.headers.is_empty());
+}
+
+#[test]
+fn repeated_options_add_up_wherever_they_stand() {
+    let repeatable = read(
+        "zyre --header a=1 -v --connect c1 --gossip-bind b1 --gossip-connect d1 \
+         sub g --header b=x=y --header c= -vv --connect c2 --gossip-bind b2 --gossip-connect d2",
+    )
+    .repeatable;
+    let headers: Vec<_> = repeatable.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(headers, [("a", "1"), ("b", "x=y"), ("c", "")]);
+    assert_eq!(repeatable.connect, ["c1", "c2"]);
+    assert_eq!(repeatable.gossip_bind, ["b1", "b2"]);
+    assert_eq!(repeatable.gossip_connect, ["d1", "d2"]);
+    assert_eq!(repeatable.verbose, 3);
+}
+
+#[test]
+fn the_environment_names_variables_for_name_interface_and_port() {
+    let command = Args::full_command();
+    let variables: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
+    assert_eq!(variables, ["ZYRE_NAME", "ZYRE_INTERFACE", "ZYRE_PORT"]);
+}
+
+#[test]
+fn listing_waits_two_and_a_half_seconds_unless_told_otherwise() {
+    let Command::Scout(scout) = read("zyre scout").command else { panic!("not scout") };
+    assert_eq!(scout.wait, Duration::from_millis(2500));
+    let Command::Peers(peers) = read("zyre peers --wait 0.25").command else { panic!("not peers") };
+    assert_eq!(peers.wait, Duration::from_millis(250));
+}
+
+#[test]
+fn sub_takes_several_groups_and_a_count() {
+    let Command::Sub(sub) = read("zyre sub a b --count 3").command else { panic!("not sub") };
+    assert_eq!(sub.groups, ["a", "b"]);
+    assert_eq!(sub.count, Some(3));
+}
+
+#[test]
+fn arguments_after_the_group_are_frames_negative_numbers_and_dashed_words_included() {
+    let Command::Shout(shout) = read("zyre shout g a -5 -- --b").command else { panic!("not shout") };
+    assert_eq!(shout.group, "g");
+    assert_eq!(shout.messages.frames, ["a", "-5", "--b"]);
+    assert_eq!((shout.messages.count, shout.messages.wait_peers, shout.messages.rate), (1, 1, None));
+}
+
+#[test]
+fn whisper_takes_how_often_and_how_fast() {
+    let line = "zyre whisper cam m --count 5 --rate 2.5 --wait-peers 0";
+    let Command::Whisper(whisper) = read(line).command else { panic!("not whisper") };
+    assert_eq!(whisper.peer, "cam");
+    assert_eq!(whisper.messages.count, 5);
+    assert_eq!(whisper.messages.rate, Some(2.5));
+    assert_eq!(whisper.messages.wait_peers, 0);
+}
+
+#[test]
+fn wrong_usage_names_the_remedy() {
+    for (line, remedy) in [
+        ("zyre sub g --header nothing", "KEY=VALUE, for example --header X-ROLE=camera"),
+        ("zyre sub g --header =v", "KEY=VALUE"),
+        ("zyre sub g --timeout soon", "for example 2 or 0.5"),
+        ("zyre sub g --timeout=-1", "for example 2 or 0.5"),
+        ("zyre sub g --timeout nan", "for example 2 or 0.5"),
+        ("zyre sub g --evasive-ms 0", "whole number of milliseconds"),
+        ("zyre sub g --port 0", "1..=65535"),
+        ("zyre sub g --port 70000", "1..=65535"),
+        ("zyre sub g --count 0", "1.."),
+        ("zyre shout g m --rate 0", "from 0.001 on"),
+        ("zyre shout g m --rate inf", "from 0.001 on"),
+        ("zyre sub", "<GROUP>"),
+        ("zyre whisper", "<PEER>"),
+        ("zyre shuot g", "'shout'"),
+    ] {
+        let error = error(line);
+        assert!(error.contains(remedy), "{line}: {error}");
+    }
+    assert!(error(&format!("zyre sub {}", "x".repeat(256))).contains("at most 255 bytes"));
+}

@@ -1,0 +1,30 @@
+//! One module per command; each says what it waits for and what it prints.
+
+mod chat;
+mod peers;
+mod scout;
+mod send;
+mod shout;
+mod sub;
+mod whisper;
+
+use crate::args::{Args, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+use crate::signals::Signals;
+
+/// Runs what the command line asks for.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let Args { options, repeatable, command } = args;
+    let output = Output::new(options.json);
+    let session = Session { options, repeatable, signals: Signals::catch()?, output };
+    match command {
+        Command::Scout(scout) => scout::run(session, &scout).await,
+        Command::Peers(peers) => peers::run(session, &peers).await,
+        Command::Sub(sub) => sub::run(session, &sub).await,
+        Command::Shout(shout) => shout::run(session, shout).await,
+        Command::Whisper(whisper) => whisper::run(session, whisper).await,
+        Command::Chat(chat) => chat::run(session, &chat).await,
+    }
+}

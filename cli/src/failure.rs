@@ -1,0 +1,77 @@
+//! Why a command ended early, and the exit code that tells scripts so.
+
+use crate::signals::Signal;
+use std::io;
+use zyre_rs::{GroupError, SendError, StartError};
+
+/// Anything but success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The node did not start; nothing was sent.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A message was refused. Those before it were sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// A group could not be joined.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The peer asked for is not one peer; the message lists the candidates.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The node stopped by itself.
+    #[error("the node has stopped unexpectedly; run again with -v to see why")]
+    Stopped,
+    /// What was awaited did not come in time; the message says what to check.
+    #[error("{0}")]
+    Timeout(String),
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted(Signal),
+    /// Standard output cannot be written. A closed pipe is no error: the reader has seen enough.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    /// Standard input cannot be read.
+    #[error("cannot read from standard input: {0}")]
+    Input(io::Error),
+    /// The operating system refused threads or signal handlers.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+impl Failure {
+    fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether to end without a word: the user knows already.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_closed_pipe() || matches!(self, Self::Interrupted(_))
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            _ if self.is_closed_pipe() => 0,
+            Self::Timeout(_) => 3,
+            Self::Interrupted(signal) => signal.exit_code(),
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_end_has_the_exit_code_scripts_rely_on() {
+        let closed = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!((closed.exit_code(), closed.is_quiet()), (0, true));
+        let full = Failure::Output(io::ErrorKind::StorageFull.into());
+        assert_eq!((full.exit_code(), full.is_quiet()), (1, false));
+        assert_eq!(Failure::Send(SendError::EmptyMessage).exit_code(), 1);
+        assert_eq!(Failure::Timeout(String::new()).exit_code(), 3);
+        assert_eq!(Failure::Interrupted(Signal::Interrupt).exit_code(), 130);
+        assert_eq!(Failure::Interrupted(Signal::Terminate).exit_code(), 143);
+    }
+}

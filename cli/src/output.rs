@@ -1,0 +1,93 @@
+//! Standard output: events and lists, as JSON for programs or as text for people.
+//!
+//! The JSON is a contract: keys and their order stay, keys that do not apply are absent. Text from
+//! peers is escaped before it reaches a terminal.
+
+mod event;
+mod list;
+mod value;
+
+pub(crate) use list::{PeerRow, SightingRow};
+
+use crate::failure::Failure;
+use event::EventLine;
+use std::fmt;
+use std::io::{self, BufWriter, Stdout, Write};
+use zyre_rs::Event;
+
+/// Large enough that a busy group costs one write per some hundred events.
+const BUFFER: usize = 64 << 10;
+
+/// Where data goes. Nothing is seen before [`flush`](Self::flush) or a full buffer.
+pub(crate) struct Output {
+    json: bool,
+    out: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, out: BufWriter::with_capacity(BUFFER, io::stdout()) }
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(Failure::Output)
+    }
+
+    /// Prints an event. One that is about this node's setup and not about a peer is a note.
+    pub(crate) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        if let Event::IdentityConflict { peer, address } = event {
+            note(format_args!(
+                "warning: {address} uses the UUID {peer}, which is taken; give each node its own"
+            ));
+            return Ok(());
+        }
+        let line = EventLine::from(event);
+        if self.json { write_json(&mut self.out, &line) } else { writeln!(self.out, "{line}") }
+            .map_err(Failure::Output)
+    }
+
+    pub(crate) fn peers(&mut self, peers: &[PeerRow<'_>]) -> Result<(), Failure> {
+        self.list(peers, list::peer_table)
+    }
+
+    pub(crate) fn sightings(&mut self, sightings: &[SightingRow]) -> Result<(), Failure> {
+        self.list(sightings, list::sighting_table)
+    }
+
+    fn list<R: serde::Serialize>(
+        &mut self,
+        rows: &[R],
+        table: impl FnOnce(&[R]) -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            rows.iter().try_for_each(|row| write_json(&mut self.out, row))
+        } else {
+            self.out.write_all(table(rows).as_bytes())
+        }
+        .map_err(Failure::Output)
+    }
+
+    /// Says how many messages went to how many peers: with JSON as data, else as a note.
+    pub(crate) fn sent(&mut self, sent: u64, peers: usize) -> Result<(), Failure> {
+        if self.json {
+            return writeln!(self.out, "{{\"sent\":{sent},\"peers\":{peers}}}").map_err(Failure::Output);
+        }
+        note(format_args!("sent {} to {}", counted(sent, "message"), counted(peers as u64, "peer")));
+        Ok(())
+    }
+}
+
+fn write_json(out: &mut impl Write, line: &impl serde::Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+/// Says something on standard error. That it may be closed is no reason to fail.
+pub(crate) fn note(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "zyre: {text}");
+}
+
+/// `1 peer`, `2 peers`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
