@@ -51,7 +51,8 @@ pub(crate) async fn run(
     is_welcome: impl Fn(SocketAddr, SocketAddr) -> bool + Send,
     stop: Arc<Leash>,
 ) {
-    let mut open = Open { mailbox, tasks: JoinSet::new(), leashes: HashMap::new(), pending: Arc::default(), last: 0 };
+    let mut open =
+        Open { mailbox, tasks: JoinSet::new(), leashes: HashMap::new(), pending: Arc::default(), last: 0 };
     let mut warned: Option<Instant> = None;
     let stopped = stop.pulled();
     tokio::pin!(stopped);

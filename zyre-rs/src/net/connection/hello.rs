@@ -3,8 +3,8 @@
 use super::session::Session;
 use super::{Connection, End};
 use crate::net::inbox::Feed;
-use crate::proto::sequence::{FIRST, Inbound};
 use crate::proto::Input;
+use crate::proto::sequence::{FIRST, Inbound};
 use crate::wire::{Command, Decoded, Hello, decode, decode_content};
 use crate::zmtp::{Header, Step, answer};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Session<'_> {
             let due = self.next_before_hello()?;
             self.reader.drop_parsed();
             match due {
-                Due::Bytes(missing) => self.reader.read(self.connection, missing).await?,
+                Due::Bytes(missing) => self.reader.read(self.connection, None, missing).await?,
                 Due::Answer(bytes) => self.answer(&bytes).await?,
                 Due::Hello(hello) => return if self.say_hello(hello).await? { Ok(()) } else { Err(End) },
             }

@@ -12,7 +12,6 @@ use std::task::Waker;
 use tokio::sync::Notify;
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "boxing either would cost an allocation per item")]
 pub(super) enum Item {
     Event(Event),
     Batch(Batch),
@@ -276,7 +275,8 @@ impl Queue {
     }
 
     fn tidy(&mut self, peer: PeerId) {
-        if self.lanes.get(&peer).is_some_and(|lane| lane.feeds == 0 && !lane.in_turn && lane.items.is_empty()) {
+        if self.lanes.get(&peer).is_some_and(|lane| lane.feeds == 0 && !lane.in_turn && lane.items.is_empty())
+        {
             self.lanes.remove(&peer);
         }
     }
