@@ -58,8 +58,8 @@ struct Shared {
 }
 
 impl Inbox {
-    /// Queues an event of the driver's. Never waits and is never refused while the node runs: what the
-    /// driver says is bounded by its own budgets.
+    /// Queues an event of the driver's. Never waits and is never refused while the node runs: connections wait for
+    /// room ([`Feed::wait`]) before they tell the driver anything.
     pub(crate) fn push_event(&self, peer: PeerId, event: Event) {
         let mut queue = self.lock();
         if queue.abandoned || queue.closed {
@@ -178,7 +178,8 @@ impl Feed {
         self.retry(share)
     }
 
-    /// Waits until the batch that found no room is queued, and lets the line know when that takes long.
+    /// Waits until the batch that found no room is queued, or until there is room when there is none, and lets the
+    /// line know when that takes long.
     pub(crate) async fn wait(&mut self, share: &mut Share) -> Result<(), Ended> {
         let mut patience = Patience::new(Some(&self.line));
         while !self.retry(share)? {
@@ -197,7 +198,7 @@ impl Feed {
             let pushed = if pulled {
                 Pushed::Refused
             } else {
-                queue.push(self.session, share.bytes, &mut self.waiting, &share.notify)
+                queue.push(self.peer, self.session, share.bytes, &mut self.waiting, &share.notify)
             };
             match pushed {
                 Pushed::Wait => return Ok(false),

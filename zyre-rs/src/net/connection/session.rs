@@ -125,6 +125,9 @@ impl<'a> Session<'a> {
             Found::End { .. } | Found::Full => {}
             Found::Answer(bytes) => self.answer(&bytes).await?,
             Found::Control(command) => {
+                if let Some(feed) = &mut self.feed {
+                    feed.wait(&mut self.reader.share).await.map_err(|_| End)?;
+                }
                 let input = Input::Command { conn, peer, command: *command };
                 mailbox.driver.tell_ordered(input).await.map_err(|_| End)?;
             }
