@@ -64,17 +64,7 @@ struct End;
 /// Serves a connection until it ends. `greeted` is called once the handshake is done; it is dropped when it fails.
 pub(crate) async fn run(connection: Connection, greeted: impl FnOnce() + Send) {
     // Boxed: it ends soon, and an idle connection should not carry its size.
-    let handshake = Box::pin(async {
-        tokio::select! {
-            greeting = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake::greet(&connection)) => greeting
-                .unwrap_or_else(|_| {
-                    connection.count("handshake_timeout");
-                    Err(End)
-                }),
-            () = connection.leash.pulled() => Err(End),
-        }
-    });
-    let Ok(greeting) = handshake.await else { return };
+    let Ok(greeting) = Box::pin(greet(&connection)).await else { return };
     greeted();
     let mut session = Session::new(&connection, greeting);
     tokio::select! {
@@ -84,7 +74,19 @@ pub(crate) async fn run(connection: Connection, greeted: impl FnOnce() + Send) {
     }
     if let Some(closed) = session.close() {
         // A driver that has ended does not want to know.
-        let _ = connection.mailbox.driver.tell(closed).await;
+        let _ = Box::pin(connection.mailbox.driver.tell(closed)).await;
+    }
+}
+
+async fn greet(connection: &Connection) -> Result<handshake::Greeting, End> {
+    tokio::select! {
+        () = connection.leash.pulled() => Err(End),
+        greeting = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake::greet(connection)) => {
+            greeting.unwrap_or_else(|_| {
+                connection.count("handshake_timeout");
+                Err(End)
+            })
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use queue::{Pushed, Queue};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// A connection waits once this much of its peer is queued; with one message of any size on top it stays far
 /// below the 8 MiB of T15. A few reads' worth keeps the data in the cache, and more was slower.
@@ -57,8 +58,8 @@ struct Shared {
 }
 
 impl Inbox {
-    /// Queues an event of the driver's. Never waits and is never refused while the node runs: what the
-    /// driver says is bounded by its own budgets.
+    /// Queues an event of the driver's. Never waits and is never refused while the node runs: connections wait for
+    /// room ([`Feed::wait`]) before they tell the driver anything.
     pub(crate) fn push_event(&self, peer: PeerId, event: Event) {
         let mut queue = self.lock();
         if queue.abandoned || queue.closed {
@@ -120,12 +121,13 @@ impl Share {
     }
 
     /// Waits until `total` bytes may be held. Cancel safe.
-    pub(crate) async fn grow(&mut self, total: usize) {
+    pub(crate) async fn grow(&mut self, total: usize, line: Option<&Arc<Line>>) {
+        let mut patience = Patience::new(line);
         while let Some(more) = total.checked_sub(self.bytes).filter(|more| *more > 0) {
             if self.inbox.lock().grow(more, &mut self.overdraft, &self.notify) {
                 self.bytes = total;
             } else {
-                self.notify.notified().await;
+                patience.wait(&self.notify).await;
             }
         }
     }
@@ -176,16 +178,12 @@ impl Feed {
         self.retry(share)
     }
 
-    /// Waits until the batch that found no room is queued, and lets the line know when that takes long.
+    /// Waits until the batch that found no room is queued, or until there is room when there is none, and lets the
+    /// line know when that takes long.
     pub(crate) async fn wait(&mut self, share: &mut Share) -> Result<(), Ended> {
-        let _stall = Stall(Arc::clone(&self.line));
-        let patience = tokio::time::sleep(STALLED_AFTER);
-        tokio::pin!(patience);
+        let mut patience = Patience::new(Some(&self.line));
         while !self.retry(share)? {
-            tokio::select! {
-                () = share.notify.notified() => {}
-                () = &mut patience, if !self.line.is_stalled() => self.line.set_stalled(true),
-            }
+            patience.wait(&share.notify).await;
         }
         Ok(())
     }
@@ -200,7 +198,7 @@ impl Feed {
             let pushed = if pulled {
                 Pushed::Refused
             } else {
-                queue.push(self.session, share.bytes, &mut self.waiting, &share.notify)
+                queue.push(self.peer, self.session, share.bytes, &mut self.waiting, &share.notify)
             };
             match pushed {
                 Pushed::Wait => return Ok(false),
@@ -226,11 +224,33 @@ impl Drop for Feed {
     }
 }
 
-/// Says that the stall is over, also when the wait is cut short.
-struct Stall(Arc<Line>);
+/// A wait for the application: lets the line know when it is long and when it is over, also when it is cut short.
+struct Patience {
+    line: Option<Arc<Line>>,
+    ends_at: Option<Instant>,
+}
 
-impl Drop for Stall {
+impl Patience {
+    fn new(line: Option<&Arc<Line>>) -> Self {
+        Self { line: line.cloned(), ends_at: None }
+    }
+
+    async fn wait(&mut self, notify: &Notify) {
+        let ends_at = *self.ends_at.get_or_insert_with(|| Instant::now() + STALLED_AFTER);
+        if tokio::time::timeout_at(ends_at, notify.notified()).await.is_ok() {
+            return;
+        }
+        if let Some(line) = &self.line {
+            line.set_stalled(true);
+        }
+        notify.notified().await;
+    }
+}
+
+impl Drop for Patience {
     fn drop(&mut self) {
-        self.0.set_stalled(false);
+        if let (Some(line), Some(_)) = (&self.line, self.ends_at) {
+            line.set_stalled(false);
+        }
     }
 }

@@ -68,3 +68,20 @@ impl Gather {
         (std::mem::take(&mut self.pieces), std::mem::take(&mut self.groups))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shout_to_a_group_we_are_not_in_is_counted_unless_it_is_wanted() {
+        let (own, mut gather) = (OwnGroups::default(), Gather::default());
+        own.join("in".try_into().unwrap());
+        assert_eq!(gather.group(b"in", &own, false), Some(0));
+        assert_eq!(gather.group(b"out", &own, false), None);
+        assert_eq!(gather.foreign, 1);
+        assert_eq!(gather.group(b"out", &own, true), Some(1));
+        assert_eq!(gather.group(b"in", &own, true), Some(0));
+        assert_eq!(gather.foreign, 1);
+    }
+}

@@ -37,7 +37,8 @@ pub(super) async fn greet(connection: &Connection) -> Result<Greeting, End> {
             }
             return Ok(Greeting { peer, rest: buffer });
         }
-        buffer.reserve(512.min(Handshake::MAX_INPUT));
+        // Commands are consumed whole, so that this stays below `Handshake::MAX_INPUT` and one read.
+        buffer.reserve(512);
         read_some(stream, &mut buffer).await.map_err(|_| connection.broken())?;
     }
 }

@@ -33,7 +33,7 @@ impl Session<'_> {
             let due = self.next_before_hello()?;
             self.reader.drop_parsed();
             match due {
-                Due::Bytes(missing) => self.reader.read(self.connection, missing).await?,
+                Due::Bytes(missing) => self.reader.read(self.connection, None, missing).await?,
                 Due::Answer(bytes) => self.answer(&bytes).await?,
                 Due::Hello(hello) => return if self.say_hello(hello).await? { Ok(()) } else { Err(End) },
             }

@@ -4,9 +4,11 @@
 use super::handshake::retry;
 use super::{Connection, End, STUCK_TIMEOUT};
 use crate::net::inbox::Share;
+use crate::net::line::Line;
 use crate::zmtp::next_read_size;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// What one read of a busy socket returns.
@@ -66,10 +68,15 @@ impl Reader {
     }
 
     /// Appends what the next successful read brings. At least `missing` bytes are known to be due.
-    pub(super) async fn read(&mut self, connection: &Connection, missing: usize) -> Result<(), End> {
+    pub(super) async fn read(
+        &mut self,
+        connection: &Connection,
+        line: Option<&Arc<Line>>,
+        missing: usize,
+    ) -> Result<(), End> {
         loop {
             if self.wants_share(missing) {
-                Box::pin(self.grow(missing)).await;
+                Box::pin(self.share.grow(self.target(missing), line)).await;
             }
             self.make_room(missing);
             match connection.stream.try_read_buf(&mut self.bytes) {
@@ -106,11 +113,6 @@ impl Reader {
 
     fn wants_share(&self, missing: usize) -> bool {
         self.target(missing) > READ_SIZE
-    }
-
-    async fn grow(&mut self, missing: usize) {
-        let target = self.target(missing);
-        self.share.grow(target).await;
     }
 
     /// Makes room for the next read: exactly the rest of a large message, so that the next one starts in a buffer

@@ -25,9 +25,9 @@ pub(super) enum Found {
     /// Nothing more that is whole; so many bytes are missing at least.
     End { missing: usize },
     /// A message of the control plane.
-    Control(Command),
+    Control(Box<Command>),
     /// A HELLO that starts the count anew.
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// A ZMTP command, which is to be answered.
     Answer(Vec<u8>),
     /// The batch must go before more is noted.
@@ -97,9 +97,10 @@ impl<'a> Session<'a> {
         self.decoder = Decoder::new(Limits { max_message: limits.max_message.min(MAX_MESSAGE), ..limits });
         loop {
             let missing = self.digest().await?;
-            self.reader.read(self.connection, missing).await?;
-            if let Some(feed) = &self.feed {
-                feed.line.note_read();
+            let line = self.feed.as_ref().map(|feed| &feed.line);
+            self.reader.read(self.connection, line, missing).await?;
+            if let Some(line) = line {
+                line.note_read();
             }
         }
     }
@@ -124,12 +125,15 @@ impl<'a> Session<'a> {
             Found::End { .. } | Found::Full => {}
             Found::Answer(bytes) => self.answer(&bytes).await?,
             Found::Control(command) => {
-                let input = Input::Command { conn, peer, command };
+                if let Some(feed) = &mut self.feed {
+                    feed.wait(&mut self.reader.share).await.map_err(|_| End)?;
+                }
+                let input = Input::Command { conn, peer, command: *command };
                 mailbox.driver.tell_ordered(input).await.map_err(|_| End)?;
             }
             Found::Hello(hello) => {
                 self.connection.count("hello_in_band");
-                if !self.say_hello(hello).await? {
+                if !self.say_hello(*hello).await? {
                     return Err(End);
                 }
             }
@@ -217,7 +221,7 @@ impl<'a> Session<'a> {
             Err(error) => error.sequence(),
         };
         if let Ok(wire::Decoded { sequence: sequence::FIRST, command: Command::Hello(hello) }) = decoded {
-            return Some(Found::Hello(hello));
+            return Some(Found::Hello(Box::new(hello)));
         }
         if let Some(Err(gap)) = number.map(|number| self.inbound.check(number)) {
             return Some(Found::Gap { missing: gap.missing });
@@ -225,7 +229,7 @@ impl<'a> Session<'a> {
         let counter = match decoded {
             Ok(wire::Decoded { command: Command::Hello(_), .. }) => "hello_misnumbered",
             Ok(wire::Decoded { command: Command::Unknown { .. }, .. }) => "message_unknown_id",
-            Ok(wire::Decoded { command, .. }) => return Some(Found::Control(command)),
+            Ok(wire::Decoded { command, .. }) => return Some(Found::Control(Box::new(command))),
             Err(error) => error.counter(),
         };
         self.error(counter)

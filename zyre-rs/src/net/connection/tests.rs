@@ -88,6 +88,7 @@ pub(in crate::net) struct Net {
     pub(in crate::net) counters: Arc<Counters>,
     pub(in crate::net) groups: Arc<OwnGroups>,
     pub(in crate::net) inbox: Inbox,
+    pub(in crate::net) mailbox: Arc<Mailbox>,
     pub(in crate::net) stop: Arc<Leash>,
     pub(in crate::net) listener: tokio::task::JoinHandle<()>,
 }
@@ -132,8 +133,8 @@ pub(in crate::net) async fn net_with(
         foreign_shouts: false,
     });
     let stop = Arc::<Leash>::default();
-    let listener = tokio::spawn(listener::run(door, mailbox, is_welcome, Arc::clone(&stop)));
-    (Net { address, script, counters, groups, inbox, stop, listener }, events)
+    let listener = tokio::spawn(listener::run(door, Arc::clone(&mailbox), is_welcome, Arc::clone(&stop)));
+    (Net { address, script, counters, groups, inbox, mailbox, stop, listener }, events)
 }
 
 impl Net {

@@ -9,6 +9,10 @@ use std::sync::Arc;
 
 /// Frames up to this size are always copied out: a few bytes must not pin a whole read.
 const COPY_UP_TO: usize = 1024;
+/// Frames up to this size are copied out with their neighbours, [`CHUNK`] bytes at a time: an allocation each would
+/// cost more than all the rest, and what one kept frame pins is still little.
+const TINY: usize = 128;
+const CHUNK: usize = 1024;
 /// A larger frame shares the read's buffer only if it is at least one such part of it.
 const GOOD_PART: usize = 8;
 /// What a batch costs beyond its bytes, so that a flood of tiny ones is bounded too.
@@ -37,6 +41,9 @@ pub(crate) struct Batch {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) groups: Vec<GroupName>,
     next: usize,
+    /// A copy of the part of `buffer` that begins at `chunk_start`.
+    chunk: Bytes,
+    chunk_start: usize,
 }
 
 impl Batch {
@@ -47,7 +54,7 @@ impl Batch {
         pieces: Vec<Piece>,
         groups: Vec<GroupName>,
     ) -> Self {
-        Self { peer, name, buffer, pieces, groups, next: 0 }
+        Self { peer, name, buffer, pieces, groups, next: 0, chunk: Bytes::new(), chunk_start: 0 }
     }
 
     /// What it counts against windows and budgets. Does not change while it is read.
@@ -100,13 +107,31 @@ impl Batch {
     }
 
     #[inline]
-    fn frame(&self, piece: Piece) -> Bytes {
+    fn frame(&mut self, piece: Piece) -> Bytes {
         let (start, length) = (piece.start as usize, piece.length as usize);
+        if length <= TINY {
+            return self.tiny(start, length);
+        }
         let Some(bytes) = self.buffer.get(start..start.saturating_add(length)) else { return Bytes::new() };
         if length <= COPY_UP_TO || length < self.buffer.len() / GOOD_PART {
             Bytes::copy_from_slice(bytes)
         } else {
             self.buffer.slice_ref(bytes)
         }
+    }
+
+    #[inline]
+    fn tiny(&mut self, start: usize, length: usize) -> Bytes {
+        let within = |chunk: &Bytes, from: usize| {
+            let at = start.checked_sub(from)?;
+            (at + length <= chunk.len()).then(|| chunk.slice(at..at + length))
+        };
+        if let Some(frame) = within(&self.chunk, self.chunk_start) {
+            return frame;
+        }
+        let end = self.buffer.len().min(start.saturating_add(CHUNK));
+        self.chunk = Bytes::copy_from_slice(self.buffer.get(start..end).unwrap_or_default());
+        self.chunk_start = start;
+        within(&self.chunk, start).unwrap_or_default()
     }
 }

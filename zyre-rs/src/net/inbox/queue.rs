@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::Notify;
 
+/// What a waiting event counts against its peer's window, so that a flood of JOINs is held back like one of content.
+const EVENT_COST: usize = 256;
+
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "boxing either would cost an allocation per item")]
 pub(super) enum Item {
     Event(Event),
     Batch(Batch),
@@ -31,7 +33,7 @@ impl Item {
 #[derive(Debug, Default)]
 struct Lane {
     items: VecDeque<Item>,
-    /// Of the batches in it, the one being read included.
+    /// Of what is in it and of the batch being read.
     cost: usize,
     in_turn: bool,
     /// Connections that may push.
@@ -81,7 +83,7 @@ pub(super) enum Pushed {
 pub(super) struct Queue {
     lanes: HashMap<PeerId, Lane>,
     turns: VecDeque<PeerId>,
-    /// Cost of all batches.
+    /// Cost of all lanes.
     queued: usize,
     /// Bytes of unfinished messages.
     assembling: usize,
@@ -137,6 +139,8 @@ impl Queue {
             lane.exits = lane.exits.wrapping_add(1);
         }
         lane.items.push_back(Item::Event(event));
+        lane.cost += EVENT_COST;
+        self.queued += EVENT_COST;
         self.enter_turn(peer);
     }
 
@@ -147,17 +151,17 @@ impl Queue {
         }
     }
 
-    /// Queues a batch if the window and the budget allow it. `share` is what has been reserved for it.
+    /// Queues a batch (or nothing, just to be told) if the window and the budget allow it. `share` is what has
+    /// been reserved for it.
     pub(super) fn push(
         &mut self,
+        peer: PeerId,
         session: u32,
         share: usize,
         batch: &mut Option<Batch>,
         notify: &Arc<Notify>,
     ) -> Pushed {
-        let Some((peer, cost)) = batch.as_ref().map(|batch| (batch.peer, batch.cost())) else {
-            return Pushed::Taken;
-        };
+        let cost = batch.as_ref().map_or(0, Batch::cost);
         let used = self.used().saturating_sub(share);
         let Some(lane) = self.lanes.get_mut(&peer) else { return Pushed::Refused };
         if self.closed || lane.exits != session {
@@ -171,10 +175,12 @@ impl Queue {
             self.waiting.push(Arc::clone(notify));
             return Pushed::Wait;
         }
-        lane.cost += cost;
-        lane.items.extend(batch.take().map(Item::Batch));
-        self.queued += cost;
-        self.enter_turn(peer);
+        if let Some(batch) = batch.take() {
+            lane.cost += cost;
+            lane.items.push_back(Item::Batch(batch));
+            self.queued += cost;
+            self.enter_turn(peer);
+        }
         Pushed::Taken
     }
 
@@ -205,15 +211,20 @@ impl Queue {
 
     /// Takes back the batch being read: what is left of it comes first in the next turn.
     pub(super) fn put_back(&mut self, batch: Batch) {
-        let Some(lane) = self.lanes.get_mut(&batch.peer) else { return };
-        if !batch.is_drained() {
+        if batch.is_drained() {
+            self.settle(batch.peer, batch.cost());
+        } else if let Some(lane) = self.lanes.get_mut(&batch.peer) {
             lane.items.push_front(Item::Batch(batch));
-            return;
         }
-        let cost = batch.cost();
-        lane.cost = lane.cost.saturating_sub(cost);
-        if lane.cost < WINDOW {
-            lane.waiting.drain(..).for_each(|waiting| waiting.notify_one());
+    }
+
+    /// So much has left the queue.
+    fn settle(&mut self, peer: PeerId, cost: usize) {
+        if let Some(lane) = self.lanes.get_mut(&peer) {
+            lane.cost = lane.cost.saturating_sub(cost);
+            if lane.cost < WINDOW {
+                lane.waiting.drain(..).for_each(|waiting| waiting.notify_one());
+            }
         }
         self.queued = self.queued.saturating_sub(cost);
         self.wake_budget();
@@ -237,7 +248,12 @@ impl Queue {
         if turn.peer.is_none() {
             turn.start(self.turns.pop_front()?);
         }
-        self.lanes.get_mut(&turn.peer?)?.items.pop_front()
+        let peer = turn.peer?;
+        let item = self.lanes.get_mut(&peer)?.items.pop_front();
+        if let Some(Item::Event(_)) = item {
+            self.settle(peer, EVENT_COST);
+        }
+        item
     }
 
     /// Drops everything, and what comes later too; returns how many events that were.

@@ -91,16 +91,15 @@ async fn a_full_window_waits_and_one_message_of_any_size_fits_an_empty_one() {
 async fn half_messages_never_block_each_other_for_ever_nor_pass_the_budget() {
     let (inbox, _events) = inbox(Arc::default(), 64 << 20);
     let mut halves = Vec::new();
-    for peer in 0..8 {
+    for _ in 0..8 {
         let inbox = inbox.clone();
         halves.push(tokio::spawn(async move {
             let mut share = Share::new(inbox.clone());
             for grown in 1..=16 {
-                share.grow(grown * (4 << 20)).await;
+                share.grow(grown * (4 << 20), None).await;
                 assert!(inbox.used() <= BUDGET, "{} bytes", inbox.used());
                 tokio::task::yield_now().await;
             }
-            peer
         }));
     }
     for half in halves {
@@ -147,4 +146,26 @@ async fn a_reader_that_waits_when_the_events_are_dropped_goes_on() {
     drop(events);
     assert_eq!(timeout(PATIENCE, waits).await.unwrap().unwrap(), Ok(()));
     assert_eq!(counters.snapshot().get("events_discarded"), Some(&3));
+}
+
+#[tokio::test]
+async fn a_wait_for_the_budget_is_flagged_as_a_stall_too() {
+    let (inbox, mut events) = inbox(Arc::default(), 1 << 20);
+    for peer in 0..4 {
+        let (mut feed, mut share) = feed(&inbox, peer);
+        assert_eq!(feed.try_push(batch(peer, 1, (64 << 20) - 1024), &mut share), Ok(true));
+    }
+    let line = Arc::<Line>::default();
+    let (mut share, seen) = (Share::new(inbox.clone()), Arc::clone(&line));
+    let waits = tokio::spawn(async move {
+        share.grow(1 << 20, Some(&line)).await;
+        share
+    });
+    until("stalled", || seen.is_stalled()).await;
+    assert!(!waits.is_finished());
+    while inbox.used() > 128 << 20 {
+        assert!(events.next().await.is_some());
+    }
+    let share = timeout(PATIENCE, waits).await.unwrap().unwrap();
+    assert!(!seen.is_stalled() && !share.is_none());
 }

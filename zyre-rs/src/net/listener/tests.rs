@@ -1,5 +1,8 @@
+use super::pending::{Pending, Place};
+use super::*;
 use crate::net::connection::tests::{id, net, net_with, next, until};
 use crate::zmtp::Limits;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -32,4 +35,42 @@ async fn the_end_of_the_listener_ends_its_connections_and_then_the_events_end() 
     net.listener.await.unwrap();
     net.inbox.close();
     assert_eq!(events.next().await, None);
+}
+
+#[test]
+fn at_most_256_handshakes_are_pending_and_the_oldest_of_all_goes_first() {
+    let pending = Arc::<Pending>::default();
+    let leashes: Vec<_> = (0..258).map(|_| Arc::<Leash>::default()).collect();
+    for (n, leash) in leashes.iter().enumerate() {
+        let address = [10, 0, 0, (n % 200) as u8].into();
+        assert_eq!(pending.enter(ConnId(n as u64), address, Arc::clone(leash)), n >= 256, "{n}");
+    }
+    assert_eq!(pending.len(), 256);
+    assert_eq!(leashes.iter().filter(|leash| leash.is_pulled()).count(), 2);
+    assert!(leashes[0].is_pulled() && leashes[1].is_pulled());
+    drop(Place { pending: Arc::clone(&pending), conn: ConnId(9) });
+    assert_eq!(pending.len(), 255);
+}
+
+/// Says what accept(2) says when the process has no descriptor left.
+struct Exhausted(Arc<AtomicUsize>);
+
+impl Accept for Exhausted {
+    async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+        self.0.fetch_add(1, SeqCst);
+        Err(io::Error::from_raw_os_error(24))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_descriptors_accepting_is_tried_ten_times_a_second_and_stops_when_told() {
+    let (net, _events) = net().await;
+    let (tries, stop) = (Arc::<AtomicUsize>::default(), Arc::<Leash>::default());
+    let (door, told) = (Exhausted(Arc::clone(&tries)), Arc::clone(&stop));
+    let task = tokio::spawn(run(door, net.mailbox, |_, _| true, told));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!((95..=105).contains(&tries.load(SeqCst)), "{tries:?}");
+    assert_eq!(net.counters.snapshot().get("accept_failed"), Some(&(tries.load(SeqCst) as u64)));
+    stop.pull();
+    task.await.unwrap();
 }
