@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::membership::{Entry, Membership, Peer};
 use crate::net::counters::Counters;
+use crate::net::inbox::Inbox;
 use crate::net::outbox::{Head, LinkStats, Outbox, Refused};
 use crate::net::request::{Ask, Driver, Request};
 use crate::net::setup;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -61,7 +63,9 @@ pub(crate) struct Handle {
     pub(crate) max_message: usize,
     pub(crate) driver: Driver,
     pub(crate) membership: watch::Receiver<Arc<Membership>>,
+    pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) gossip_addresses: Vec<SocketAddr>,
     pub(crate) abandoned: Arc<tokio::sync::Notify>,
 }
 
@@ -111,6 +115,11 @@ impl Node {
     /// Where this node's mailbox is. A node on several networks tells each peer the address it is reached at.
     pub fn endpoint(&self) -> Endpoint {
         self.0.endpoint
+    }
+
+    /// Where this node serves gossip; tells the port where [`NodeBuilder::gossip_bind`] left it open.
+    pub fn gossip_addresses(&self) -> &[SocketAddr] {
+        &self.0.gossip_addresses
     }
 
     /// Joins a group. Messages sent through this handle afterwards reach peers after the JOIN.
@@ -391,7 +400,7 @@ impl Node {
             .entries()
             .filter_map(|entry| entry.link.as_ref().map(|link| (entry.peer.id, link.stats())))
             .collect();
-        Stats { counters: self.0.counters.snapshot(), links }
+        Stats { counters: self.0.counters.snapshot(), links, receive_bytes: self.0.inbox.used() }
     }
 
     /// Stops the node: what is queued is delivered as far as peers take it within `timeout` (peers answer a last PING),
@@ -443,6 +452,8 @@ pub struct Stats {
     pub counters: BTreeMap<&'static str, u64>,
     /// The links to peers.
     pub links: BTreeMap<PeerId, LinkStats>,
+    /// Bytes of messages that have arrived and wait for the application, or for their rest.
+    pub receive_bytes: usize,
 }
 
 impl Stats {

@@ -75,16 +75,21 @@ impl Beaconing {
         }
     }
 
-    pub(crate) fn send(&mut self, beacon: &Beacon) {
+    /// Sends on every interface; returns on how many that failed.
+    pub(crate) fn send(&mut self, beacon: &Beacon) -> u64 {
         let bytes = beacon.encode();
         match self {
             Self::Udp(udp) => {
-                if let Some(sockets) = &mut udp.sockets {
-                    sockets.send(|_| &bytes);
-                }
+                let Some(sockets) = &mut udp.sockets else { return 0 };
+                let before = sockets.failed_sends();
+                sockets.send(|_| &bytes);
+                sockets.failed_sends() - before
             }
             #[cfg(feature = "test-util")]
-            Self::Memory(bus) => bus.send(&bytes),
+            Self::Memory(bus) => {
+                bus.send(&bytes);
+                0
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::groups::OwnGroups;
 use super::inbox::Inbox;
 use super::request::{Driver, Leash};
 use super::stream::Stream;
-use crate::proto::{ConnId, Input};
+use crate::proto::ConnId;
 use crate::zmtp::Limits;
 use session::Session;
 use std::net::SocketAddr;

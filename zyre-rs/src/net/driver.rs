@@ -54,7 +54,7 @@ pub(crate) struct Parts {
 pub(crate) struct Gossiping {
     pub(crate) gossip: gossip::Gossip,
     pub(crate) _own: watch::Sender<(PeerId, Endpoint)>,
-    pub(crate) _hubs: Vec<gossip::Hub>,
+    pub(crate) hubs: Vec<gossip::Hub>,
     pub(crate) _leaves: Vec<gossip::Leaf>,
 }
 
@@ -280,7 +280,8 @@ impl DriverTask {
 
     fn send_beacon(&mut self, leaving: bool) {
         let port = if leaving { 0 } else { self.parts.links.mailbox_port };
-        self.parts.beaconing.send(&Beacon { id: self.parts.links.id, port, key: None });
+        let failed = self.parts.beaconing.send(&Beacon { id: self.parts.links.id, port, key: None });
+        self.parts.counters.add("beacon_send_failed", failed);
     }
 
     /// Renews the membership if it has changed, then lets out what waited for that.
@@ -314,7 +315,9 @@ impl DriverTask {
                     self.parts.inbox.push_event(event.peer(), event);
                 }
                 Deferred::Admission(reply, admission) => drop(reply.send(admission)),
-                Deferred::Acted(done) => drop(done.send(())),
+                Deferred::Acted(done) => {
+                    let _ = done.send(());
+                }
             }
         }
     }
@@ -360,7 +363,9 @@ impl DriverTask {
         }
         self.draining = Some(waiting);
         let (_, late) = self.serve(Some(deadline)).await;
-        late.into_iter().for_each(|done| drop(done.send(())));
+        for done in late {
+            let _ = done.send(());
+        }
         if self.draining.take().is_some_and(|left| !left.is_empty()) {
             self.parts.counters.count("stop_unacknowledged");
         }

@@ -9,7 +9,7 @@ mod connection;
 mod hub;
 mod leaf;
 
-pub(crate) use address::{Bind, BindError, HubAddress};
+pub(crate) use address::{Bind, HubAddress};
 pub(crate) use hub::Hub;
 pub(crate) use leaf::Leaf;
 
@@ -19,7 +19,7 @@ use crate::PeerId;
 use crate::proto::Input;
 use crate::proto::gossip::{Learned, LinkNo, Table};
 use crate::wire::Endpoint;
-use crate::wire::gossip::{Message, Publish};
+use crate::wire::gossip::Publish;
 use connection::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -59,6 +59,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
     let driver = Driver(requests);
     let counters = Arc::new(Counters::default());
     let gossip = start_gossip(&config, id, endpoint, &driver, &counters).await?;
+    let gossip_addresses = gossip.iter().flat_map(|part| part.hubs.iter().map(Hub::local)).collect();
     let machine = proto::Node::new(
         tokio::time::Instant::now().into_std(),
         proto::Config {
@@ -109,7 +110,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
             driver: driver.clone(),
             counters: counters.clone(),
         }),
-        inbox,
+        inbox: inbox.clone(),
         counters: counters.clone(),
         membership,
         own_groups,
@@ -129,7 +130,9 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
         max_message,
         driver,
         membership: watched,
+        inbox,
         counters,
+        gossip_addresses,
         abandoned,
     };
     Ok((handle, events))
@@ -162,7 +165,7 @@ async fn start_gossip(
         })?);
     }
     let leaves = addresses.into_iter().map(|address| Leaf::start(&gossip, address)).collect();
-    Ok(Some(Gossiping { gossip, _own: own, _hubs: hubs, _leaves: leaves }))
+    Ok(Some(Gossiping { gossip, _own: own, hubs, _leaves: leaves }))
 }
 
 /// Chooses interfaces and opens the beacon sockets on them.

@@ -57,8 +57,4 @@ impl Stream {
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         each!(self, stream => stream.local_addr())
     }
-
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        each!(self, stream => stream.peer_addr())
-    }
 }

@@ -93,6 +93,7 @@ impl Backoff {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may begin at the present")]
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;

@@ -102,6 +102,7 @@ impl Election {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may begin at the present")]
 mod tests {
     use super::*;
     use std::collections::{BTreeMap, VecDeque};

@@ -171,6 +171,7 @@ impl Liveness {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may begin at the present")]
 mod tests {
     use super::*;
 

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_shout_to_a_group_we_are_not_in_is_counted_unless_it_is_wanted() {
         let (own, mut gather) = (OwnGroups::default(), Gather::default());
-        own.join("in".try_into().unwrap());
+        own.replace(["in".try_into().unwrap()].into());
         assert_eq!(gather.group(b"in", &own, false), Some(0));
         assert_eq!(gather.group(b"out", &own, false), None);
         assert_eq!(gather.foreign, 1);

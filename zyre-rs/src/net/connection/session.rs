@@ -7,7 +7,7 @@ use super::{Connection, End, HELLO_TIMEOUT, MAX_MESSAGE, STUCK_TIMEOUT};
 use crate::net::inbox::batch::{Batch, Piece};
 use crate::net::inbox::{Feed, Share};
 use crate::proto::sequence::{Flavour, Inbound};
-use crate::proto::{ConnId, Input, sequence};
+use crate::proto::{Input, sequence};
 use crate::wire::{Command, Hello, MAX_HELLO, decode, decode_content};
 use crate::zmtp::{Decoder, Limits, Step, answer};
 use crate::{PeerId, wire};

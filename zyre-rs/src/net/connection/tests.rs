@@ -10,11 +10,12 @@ use crate::net::inbox::{Events, Inbox, inbox};
 use crate::net::line::Line;
 use crate::net::listener;
 use crate::net::request::{Admission, Driver, Leash, Request};
+use crate::net::transport::Listener;
 use crate::proto::Input;
 use crate::wire::{Command, Endpoint, Hello};
 use crate::zmtp::{Handshake, Limits, Mechanism, Role, Status, put_message};
 use crate::{Event, ExitReason, Headers, PeerId};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -109,6 +110,7 @@ pub(in crate::net) async fn net_with(
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             match request {
+                Request::Ask(_) => unreachable!("no application here"),
                 Request::Tell(input) => driver_script.act(&driver_inbox, &input),
                 Request::Ordered(input, done) => {
                     driver_script.act(&driver_inbox, &input);
@@ -133,7 +135,8 @@ pub(in crate::net) async fn net_with(
         foreign_shouts: false,
     });
     let stop = Arc::<Leash>::default();
-    let listener = tokio::spawn(listener::run(door, Arc::clone(&mailbox), is_welcome, Arc::clone(&stop)));
+    let listener =
+        tokio::spawn(listener::run(Listener::Tcp(door), Arc::clone(&mailbox), is_welcome, Arc::clone(&stop)));
     (Net { address, script, counters, groups, inbox, mailbox, stop, listener }, events)
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::net::request::Request;
+use crate::wire::gossip::Message;
 use crate::wire::vectors;
 use crate::zmtp::{Identities, Role};
 use std::collections::BTreeMap;
