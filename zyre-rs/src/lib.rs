@@ -17,4 +17,8 @@ pub use error::{ConnectError, GroupError, SendError, StartError};
 pub use event::{Event, ExitReason, Headers};
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
 pub use message::{AsFrame, Message};
+#[cfg(all(feature = "net", feature = "test-util"))]
+pub use net::memory::MemoryNetwork;
+#[cfg(feature = "net")]
+pub use net::outbox::LinkStats;
 pub use wire::Endpoint;
