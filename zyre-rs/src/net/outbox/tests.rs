@@ -249,7 +249,8 @@ fn disconnect_cuts_at_the_first_message_too_many_and_keeps_nothing() {
     assert_eq!(whisper(&outbox, 11), Err(Refused::Closed));
     outbox.send_control(&Command::Ping, None);
     assert_eq!(drain(&outbox, &mut Vec::new()), Step::Ended { full: true });
-    assert_eq!((outbox.unsent(), outbox.lock().memory(), outbox.stats().queued_bytes), (10, 0, 0));
+    let memory = outbox.lock().memory();
+    assert_eq!((outbox.unsent(), memory, outbox.stats().queued_bytes), (10, 0, 0));
 }
 
 #[tokio::test]
