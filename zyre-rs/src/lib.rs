@@ -17,7 +17,7 @@ pub use error::{ConnectError, GroupError, SendError, StartError};
 pub use event::{Event, ExitReason, Headers};
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
 pub use message::{AsFrame, Message};
-#[cfg(all(feature = "net", feature = "test-util"))]
+#[cfg(all(feature = "net", any(test, feature = "test-util")))]
 pub use net::memory::MemoryNetwork;
 #[cfg(feature = "net")]
 pub use net::outbox::LinkStats;

@@ -5,7 +5,7 @@ pub(crate) mod counters;
 pub(crate) mod interface;
 pub(crate) mod line;
 pub(crate) mod link;
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod request;

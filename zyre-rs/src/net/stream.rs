@@ -5,13 +5,13 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 use super::memory;
 
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    #[cfg(feature = "test-util")]
+    #[cfg(any(test, feature = "test-util"))]
     Memory(memory::Pipe),
 }
 
@@ -27,7 +27,7 @@ macro_rules! each {
     ($self:ident, $stream:ident => $body:expr) => {
         match $self {
             Self::Tcp($stream) => $body,
-            #[cfg(feature = "test-util")]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Memory($stream) => $body,
         }
     };

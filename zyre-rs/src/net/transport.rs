@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 use super::memory;
 
 /// The network of one node. Cheap to clone.
@@ -13,7 +13,7 @@ use super::memory;
 pub(crate) enum Transport {
     #[default]
     System,
-    #[cfg(feature = "test-util")]
+    #[cfg(any(test, feature = "test-util"))]
     Memory(memory::Host),
 }
 
@@ -26,7 +26,7 @@ impl Transport {
                 give_up_on_silence(&stream);
                 Ok(stream.into())
             }
-            #[cfg(feature = "test-util")]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Memory(host) => host.connect(address).await.map(Stream::Memory),
         }
     }
@@ -35,7 +35,7 @@ impl Transport {
     pub(crate) async fn bind(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
             Self::System => TcpListener::bind(address).await.map(Listener::Tcp),
-            #[cfg(feature = "test-util")]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Memory(host) => host.bind(address).map(Listener::Memory),
         }
     }
@@ -56,7 +56,7 @@ fn give_up_on_silence(_: &TcpStream) {}
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    #[cfg(feature = "test-util")]
+    #[cfg(any(test, feature = "test-util"))]
     Memory(memory::Listener),
 }
 
@@ -65,7 +65,7 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, from)| (stream.into(), from)),
-            #[cfg(feature = "test-util")]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Memory(listener) => {
                 listener.accept().await.map(|(pipe, from)| (Stream::Memory(pipe), from))
             }
@@ -75,7 +75,7 @@ impl Listener {
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr(),
-            #[cfg(feature = "test-util")]
+            #[cfg(any(test, feature = "test-util"))]
             Self::Memory(listener) => Ok(listener.local_addr()),
         }
     }
