@@ -24,7 +24,7 @@ mod message;
 #[cfg(test)]
 mod properties;
 mod reader;
-#[cfg(any(test, feature = "test-util"))]
+#[cfg(feature = "test-util")]
 pub mod vectors;
 mod writer;
 

@@ -76,6 +76,13 @@ enum End {
     Lost(LinkLoss),
 }
 
+impl End {
+    /// What [`Outbox::ended`] means.
+    fn of(full: bool) -> Self {
+        if full { Self::Lost(LinkLoss::Full) } else { Self::Closed }
+    }
+}
+
 impl From<io::Error> for End {
     fn from(_: io::Error) -> Self {
         Self::Lost(LinkLoss::Closed)
@@ -101,7 +108,7 @@ async fn serve(task: &LinkTask, chunk: &mut Chunk) -> End {
             let mut writer = Writer { task, stream, incoming };
             let end = writer.run(chunk).await;
             // Closing with something unread would reset the connection and take back what it has not delivered.
-            let _ = writer.incoming.read(&writer.stream, task);
+            let _ = writer.incoming.fill(&writer.stream);
             end
         }
         Err(end) => end,
@@ -121,8 +128,7 @@ impl Writer<'_> {
                 Step::Write => self.write(chunk).await,
                 Step::Idle => self.idle().await,
                 Step::Held => Box::pin(self.hold()).await,
-                Step::Ended { full: true } => return End::Lost(LinkLoss::Full),
-                Step::Ended { full: false } => return End::Closed,
+                Step::Ended { full } => return End::of(full),
             };
             if let Err(end) = next {
                 return end;
@@ -138,7 +144,7 @@ impl Writer<'_> {
         while !chunk.is_written() {
             match self.try_write(chunk) {
                 Ok(written) => chunk.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(true).await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Box::pin(self.blocked()).await?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
@@ -155,30 +161,40 @@ impl Writer<'_> {
     /// Nothing to write: first with the buffers kept, then without.
     async fn idle(&mut self) -> Result<(), End> {
         if self.task.outbox.has_memory() {
-            match Box::pin(timeout(KEEP_BUFFERS, self.wait(false))).await {
+            match Box::pin(timeout(KEEP_BUFFERS, self.wait())).await {
                 Ok(result) => return result,
                 Err(_) => self.task.outbox.shrink(),
             }
         }
-        self.wait(false).await
+        self.wait().await
     }
 
     /// Waits until something is to be done, and reads what the peer says.
-    async fn wait(&mut self, to_write: bool) -> Result<(), End> {
-        let outbox = &self.task.outbox;
+    async fn wait(&mut self) -> Result<(), End> {
         tokio::select! {
             biased;
-            () = outbox.woken() => {}
-            ready = self.stream.writable(), if to_write => ready?,
-            ready = self.stream.readable() => {
-                ready?;
-                self.incoming.read(&self.stream, self.task)?;
-            }
+            () = self.task.outbox.woken() => {}
+            ready = self.stream.readable() => ready?,
         }
-        match outbox.ended() {
+        self.look()
+    }
+
+    /// As [`wait`](Self::wait), or until the peer takes more.
+    async fn blocked(&mut self) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            () = self.task.outbox.woken() => {}
+            ready = self.stream.writable() => ready?,
+            ready = self.stream.readable() => ready?,
+        }
+        self.look()
+    }
+
+    fn look(&mut self) -> Result<(), End> {
+        self.incoming.read(&self.stream, self.task)?;
+        match self.task.outbox.ended() {
             None => Ok(()),
-            Some(true) => Err(End::Lost(LinkLoss::Full)),
-            Some(false) => Err(End::Closed),
+            Some(full) => Err(End::of(full)),
         }
     }
 
@@ -197,7 +213,7 @@ impl Writer<'_> {
             let look = sleep(LOOK);
             tokio::select! {
                 () = look => {}
-                result = self.wait(false) => result?,
+                result = self.wait() => result?,
             }
             if line.reads() != reads {
                 (reads, changed) = (line.reads(), Instant::now());

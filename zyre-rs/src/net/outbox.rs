@@ -4,6 +4,7 @@
 //! swapping buffers and is woken only when it sleeps. Limits count what waits and what is being written. The
 //! order of queueing is the order on the wire, JOIN and content alike.
 
+mod backlog;
 mod chunk;
 mod queue;
 #[cfg(test)]

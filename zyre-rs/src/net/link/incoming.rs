@@ -29,7 +29,7 @@ impl Incoming {
         result
     }
 
-    fn fill(&mut self, stream: &Stream) -> Result<(), End> {
+    pub(super) fn fill(&mut self, stream: &Stream) -> Result<(), End> {
         self.buffer.reserve(Handshake::MAX_INPUT.saturating_sub(self.buffer.len()).max(1));
         match stream.try_read_buf(&mut self.buffer) {
             Ok(0) => Err(End::Lost(LinkLoss::Closed)),

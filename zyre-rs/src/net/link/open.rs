@@ -49,7 +49,7 @@ pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
     let (stream, rest) = loop {
         let failure = tokio::select! {
             biased;
-            full = ended(task) => return Err(ending(full)),
+            full = ended(task) => return Err(End::of(full)),
             tried = timeout(DEADLINE, connect(task)) => match tried {
                 Ok(Ok(opened)) => break opened,
                 Ok(Err(failure)) => failure,
@@ -60,7 +60,7 @@ pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
         tracing::debug!(link = task.link.0, address = %task.address, %failure, "cannot open a link");
         let news = Input::LinkFailed { link: task.link, refused: failure.is_refused() };
         task.context.driver.tell(news).await.map_err(|_| End::Closed)?;
-        task.outbox.retried().await.map_err(ending)?;
+        task.outbox.retried().await.map_err(End::of)?;
     };
     let news = Input::LinkUp { link: task.link };
     task.context.driver.tell(news).await.map_err(|_| End::Closed)?;
@@ -79,10 +79,6 @@ pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
         return Err(End::Lost(LinkLoss::Closed));
     }
     Ok((stream, incoming))
-}
-
-fn ending(full: bool) -> End {
-    if full { End::Lost(LinkLoss::Full) } else { End::Closed }
 }
 
 async fn ended(task: &LinkTask) -> bool {

@@ -6,11 +6,12 @@
 //! unknown wrap begins. Invariant: chunks before backlog is the order of queueing, content and control alike.
 
 use super::Refused;
+use super::backlog::{Backlog, Content, Control};
 use super::chunk::{Chunk, Head, Tally, wire_size};
 use crate::message::Message;
 use crate::proto::sequence::{FIRST, Flavour, Next, Outbound};
 use crate::wire::{Command, Hello, HelloFields, Limit, put_hello_header};
-use crate::{GroupName, zmtp};
+use crate::zmtp;
 use crate::{LinkLimit, Overflow};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -46,55 +47,6 @@ pub(crate) enum Step {
     Held,
     /// It is over: full (`true`) or closed.
     Ended { full: bool },
-}
-
-/// Unencoded messages; the numbers keep the order of both kinds.
-#[derive(Debug, Default)]
-struct Backlog {
-    content: VecDeque<Content>,
-    control: VecDeque<(u64, Box<Control>)>,
-    /// Bytes the content will take on the wire.
-    bytes: usize,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Content {
-    order: u64,
-    queued_at: Instant,
-    group: Option<GroupName>,
-    message: Message,
-    size: usize,
-}
-
-#[derive(Debug)]
-struct Control {
-    command: Command,
-    hello: Option<Arc<HelloFields>>,
-}
-
-impl Backlog {
-    fn is_empty(&self) -> bool {
-        self.content.is_empty() && self.control.is_empty()
-    }
-
-    fn order(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    fn pop_content(&mut self) -> Option<Content> {
-        let content = self.content.pop_front()?;
-        self.bytes -= content.size;
-        Some(content)
-    }
-
-    fn control_is_first(&self) -> bool {
-        match (self.control.front(), self.content.front()) {
-            (Some((control, _)), Some(content)) => *control < content.order,
-            (control, _) => control.is_some(),
-        }
-    }
 }
 
 #[derive(Debug)]
