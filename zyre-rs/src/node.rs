@@ -27,7 +27,9 @@ use tokio::time::Instant;
 /// Frames a message may have; peers of this crate take no more (attack row T4).
 const MAX_FRAMES: usize = 1_023;
 /// A task that only sends lets others run after this many messages; tokio's own budget would stop it every 128.
-const SENDS_PER_TURN: u32 = 1_024;
+const MESSAGES_PER_TURN: usize = 1_024;
+/// And after this many bytes.
+const TURN: usize = 256 * 1024;
 
 /// Handle to a running node: joins groups, shouts, whispers and answers questions about peers.
 ///
@@ -225,7 +227,7 @@ impl Node {
         let message = message.into();
         self.check(&message)?;
         match self.whisper_now(peer, message.frames()) {
-            Ok(()) => take_turns().await,
+            Ok(()) => take_turns(message.size()).await,
             Err(WhisperRefused::Unknown) => return Err(SendError::UnknownPeer(peer)),
             Err(WhisperRefused::Link) => self.send_patiently(peer, Head::Whisper, message.frames()).await?,
         }
@@ -257,7 +259,7 @@ impl Node {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        take_turns().await;
+        take_turns(message.size().saturating_mul(queued)).await;
         failed.map_or(Ok(queued), Err)
     }
 
@@ -432,14 +434,14 @@ enum WhisperRefused {
     Link,
 }
 
-/// Lets other tasks run now and then.
-async fn take_turns() {
+/// Lets the links' tasks run now and then: often enough that what they write is still in the cache.
+async fn take_turns(bytes: usize) {
     thread_local! {
-        static SENT: Cell<u32> = const { Cell::new(0) };
+        static SPENT: Cell<usize> = const { Cell::new(0) };
     }
-    let sent = SENT.get() + 1;
-    SENT.set(sent % SENDS_PER_TURN);
-    if sent == SENDS_PER_TURN {
+    let spent = SPENT.get() + TURN / MESSAGES_PER_TURN + bytes;
+    SPENT.set(if spent < TURN { spent } else { 0 });
+    if spent >= TURN {
         tokio::task::yield_now().await;
     }
 }

@@ -7,8 +7,10 @@ use crate::net::inbox::Share;
 use crate::net::line::Line;
 use crate::zmtp::next_read_size;
 use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// What one read of a busy socket returns.
@@ -20,9 +22,17 @@ const COPY_UP_TO: usize = 8 * 1024;
 /// A message up to this size is believed at once if one as large has been completed on the connection.
 const MAX_TRUST: usize = 4 << 20;
 
+/// Buffers handed on and watched for their return: what lies in the inbox and at the application, as a rule.
+const MAX_LENT: usize = 8;
+/// How long a connection that falls quiet keeps its buffers: longer than the pauses of a busy one.
+const KEEP_BUFFERS: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub(super) struct Reader {
     bytes: BytesMut,
+    /// Handles to buffers handed on, oldest first. One that nobody else holds any more is used again: new
+    /// memory would have to be mapped in page by page.
+    lent: VecDeque<Bytes>,
     /// How far `bytes` has been parsed: up to here are whole messages.
     pub(super) parsed: usize,
     /// Largest completed message, which the peer has paid for in bytes.
@@ -32,7 +42,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(bytes: BytesMut, share: Share) -> Self {
-        Self { bytes, parsed: 0, trust: 0, share }
+        Self { bytes, lent: VecDeque::new(), parsed: 0, trust: 0, share }
     }
 
     /// What has not been parsed yet.
@@ -49,11 +59,34 @@ impl Reader {
             let taken = Bytes::copy_from_slice(self.bytes.get(..parsed).unwrap_or_default());
             self.skip(parsed);
             taken
-        } else if parsed == self.bytes.len() {
-            std::mem::take(&mut self.bytes).freeze()
         } else {
-            self.bytes.split_to(parsed).freeze()
+            let taken = if parsed == self.bytes.len() {
+                std::mem::take(&mut self.bytes).freeze()
+            } else {
+                self.bytes.split_to(parsed).freeze()
+            };
+            self.lend(&taken);
+            taken
         }
+    }
+
+    fn lend(&mut self, buffer: &Bytes) {
+        if self.lent.len() >= MAX_LENT {
+            self.lent.pop_front();
+        }
+        self.lent.push_back(buffer.clone());
+    }
+
+    /// An empty buffer of this size at least, one that has come back if there is one.
+    fn buffer(&mut self, size: usize) -> BytesMut {
+        while self.lent.front().is_some_and(Bytes::is_unique) {
+            let Some(Ok(mut back)) = self.lent.pop_front().map(Bytes::try_into_mut) else { break };
+            back.clear();
+            if back.capacity() >= size {
+                return back;
+            }
+        }
+        BytesMut::with_capacity(size)
     }
 
     /// Drops the parsed bytes.
@@ -87,9 +120,8 @@ impl Reader {
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.shed();
                     if self.share.is_none() {
-                        connection.stream.readable().await.map_err(|_| End)?;
+                        self.idle(connection).await?;
                     } else {
                         // It holds what others may be waiting for.
                         let waited = Box::pin(timeout(STUCK_TIMEOUT, connection.stream.readable())).await;
@@ -104,6 +136,19 @@ impl Reader {
                 Err(_) => return Err(End),
             }
         }
+    }
+
+    /// Waits for more: first with the buffers kept, then without.
+    async fn idle(&mut self, connection: &Connection) -> Result<(), End> {
+        if !self.lent.is_empty() {
+            // Boxed: an idle connection should not carry its size.
+            match Box::pin(timeout(KEEP_BUFFERS, connection.stream.readable())).await {
+                Ok(readable) => return readable.map_err(|_| End),
+                Err(_) => self.lent = VecDeque::new(),
+            }
+        }
+        self.shed();
+        connection.stream.readable().await.map_err(|_| End)
     }
 
     /// Bytes there will be once the next read has filled its room.
@@ -124,7 +169,7 @@ impl Reader {
         if space >= enough {
             return;
         }
-        let mut larger = BytesMut::with_capacity(target.max(READ_SIZE));
+        let mut larger = self.buffer(target.max(READ_SIZE));
         larger.extend_from_slice(&self.bytes);
         self.bytes = larger;
     }
