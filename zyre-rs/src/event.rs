@@ -53,7 +53,8 @@ pub enum Event {
         /// The content.
         message: Message,
     },
-    /// A message for a group this node is in, or for any with [`NodeBuilder::foreign_shouts`](crate::NodeBuilder::foreign_shouts).
+    /// A message for a group this node is in, or with
+    /// [`NodeBuilder::foreign_shouts`](crate::NodeBuilder::foreign_shouts) for any.
     Shout {
         /// From whom.
         peer: PeerId,
