@@ -63,12 +63,12 @@ impl NodeBuilder {
 pub struct Node(Arc<Owner>);
 
 impl Node {
-    /// Own UUID.
+    /// This node's UUID.
     pub fn id(&self) -> PeerId {
         self.0.node.id()
     }
 
-    /// Own name.
+    /// This node's name.
     pub fn name(&self) -> &str {
         self.0.node.name()
     }
@@ -86,7 +86,7 @@ impl Node {
         self.0.runtime.wait(self.0.node.join(group.as_ref()))
     }
 
-    /// Leaves a group.
+    /// Leaves a group. Leaving a group one is not in does nothing.
     ///
     /// # Errors
     /// When the name is too long or the node has stopped.
@@ -128,7 +128,7 @@ impl Node {
         self.0.node.peer(id)
     }
 
-    /// The groups this node is in.
+    /// The groups this node is in, sorted.
     pub fn own_groups(&self) -> Vec<GroupName> {
         self.0.node.own_groups()
     }
@@ -175,10 +175,11 @@ impl Node {
         self.0.runtime.wait(self.0.node.flush(deadline))
     }
 
-    /// Connects to a peer's endpoint by hand.
+    /// Connects to a peer's endpoint (`tcp://192.168.1.5:9000` or with a host name) without discovery, and again whenever it
+    /// is lost. Returns before the connection is there.
     ///
     /// # Errors
-    /// When the endpoint cannot be understood or the node has stopped.
+    /// When the endpoint cannot be understood, its host name cannot be resolved, or the node has stopped.
     pub fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
         self.0.runtime.wait(self.0.node.connect(endpoint))
     }
@@ -188,7 +189,8 @@ impl Node {
         self.0.node.stats()
     }
 
-    /// Says goodbye, sends what is queued, closes. Idempotent. [`Events`] ends after the events that were left.
+    /// Sends what is queued (for up to 1 s), says goodbye, closes. Stopping twice does nothing. [`Events`] ends after the
+    /// events that were left.
     pub fn stop(&self) {
         self.0.runtime.wait(self.0.node.stop());
     }

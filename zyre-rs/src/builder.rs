@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Settings for a node that has not started yet; made by [`Node::builder`](crate::Node::builder).
 ///
-/// Every setting is checked by [`start`](Self::start), so setters can be chained.
+/// Every setting is checked by [`start`](Self::start), so setters can be chained. Defaults suit a LAN: nothing has to be set.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct NodeBuilder {
@@ -20,7 +20,8 @@ impl NodeBuilder {
 
     /// Adds a header that peers see when they meet this node. A later value for the same key replaces it.
     ///
-    /// Keys have 1–255 bytes, values at most 128 KiB.
+    /// Keys have 1–255 bytes, values at most 128 KiB, both without NUL; all headers and groups together fit into 256 KiB.
+    /// `X-ZYRE-RS` is taken: by it nodes of this crate know each other.
     pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         let key = key.into();
         self.config.headers.retain(|(known, _)| *known != key);
@@ -28,19 +29,26 @@ impl NodeBuilder {
         self
     }
 
-    /// Joins a group from the start, so that the first HELLO already names it.
+    /// Joins a group from the start, so that the first HELLO already names it; none by default.
+    ///
+    /// Names have at most 255 bytes; a node is in at most 1,024 groups. [`Node::join`](crate::Node::join) joins later.
     pub fn join(mut self, group: impl Into<String>) -> Self {
         self.config.groups.push(group.into());
         self
     }
 
-    /// Stands for leader in a group (zyre's election). Peers that do not know elections are left out of it.
+    /// Stands for leader in a group (zyre's election); in none by default.
+    ///
+    /// The lowest UUID among those who stand wins, and [`Event::Leader`](crate::Event::Leader) tells. The node has to join
+    /// the group as well. Peers that do not know elections (pyre, zyre.js, gyre) are left out of it.
     pub fn contest(mut self, group: impl Into<String>) -> Self {
         self.config.contest.push(group.into());
         self
     }
 
     /// Uses this UUID instead of a random one; for identities that survive a restart.
+    ///
+    /// No two nodes may share one: [`Event::IdentityConflict`](crate::Event::IdentityConflict) tells if they do.
     pub fn id(mut self, id: PeerId) -> Self {
         self.config.id = Some(id);
         self
@@ -52,7 +60,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Switches UDP beacons off (`false`): peers come from gossip or static endpoints only.
+    /// Switches UDP beacons off (`false`), sending and hearing alike; on by default.
+    ///
+    /// Peers come from gossip, from endpoints to connect to, and by connecting to this node then.
     pub fn beacon(mut self, enabled: bool) -> Self {
         self.config.beacon = enabled;
         self
@@ -60,55 +70,73 @@ impl NodeBuilder {
 
     /// Interfaces to use: a name, an address, several separated by commas, or `*` for all.
     ///
-    /// Without it `ZSYS_INTERFACE` counts, then every interface that can broadcast, then loopback.
+    /// Without it `ZSYS_INTERFACE` counts, then every running interface that can broadcast except point-to-point links,
+    /// then loopback. A name that does not exist, or an address that cannot broadcast (a /31 or /32), fails the start.
+    /// Beacons and connections by other interfaces are refused.
     pub fn interface(mut self, interface: impl Into<String>) -> Self {
         self.config.interface = Some(interface.into());
         self
     }
 
-    /// Sends beacons by IPv6 link-local multicast as well, as zyre does with `ZSYS_IPV6=1`.
+    /// Sends beacons by IPv6 link-local multicast (`ff02::1`, or `ZSYS_IPV6_MCAST_ADDRESS`) beside IPv4; off by default.
+    ///
+    /// `ZSYS_IPV6=1` in the environment does the same, as with zyre.
     pub fn ipv6(mut self, enabled: bool) -> Self {
         self.config.ipv6 = enabled;
         self
     }
 
-    /// Opens the mailbox on this TCP port instead of one chosen by the system; for firewalls.
+    /// Opens the mailbox on this TCP port instead of one chosen by the system (0, the default); for firewalls.
+    ///
+    /// [`endpoint`](Self::endpoint) goes before it.
     pub fn tcp_port(mut self, port: u16) -> Self {
         self.config.tcp_port = port;
         self
     }
 
-    /// Opens the mailbox at exactly this endpoint (`tcp://192.168.1.5:9000`).
+    /// Opens the mailbox at exactly this endpoint (`tcp://192.168.1.5:9000`), an IP address of this host.
+    ///
+    /// Unless [`interface`](Self::interface) says otherwise, beacons go out on the interface of that address only. Unlike
+    /// zyre's `zyre_set_endpoint` it does not switch beacons off.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.config.endpoint = Some(endpoint.into());
         self
     }
 
-    /// Tells peers this endpoint instead of the one the mailbox is bound to; for NAT.
+    /// Tells peers this endpoint (`tcp://203.0.113.7:9000`, an IP address) instead of the one the mailbox is bound to; for NAT.
+    ///
+    /// HELLO and gossip carry it. Beacons cannot: they name the mailbox's own port, so switch them off where that misleads
+    /// ([`beacon`](Self::beacon)).
     pub fn advertise(mut self, endpoint: impl Into<String>) -> Self {
         self.config.advertise = Some(endpoint.into());
         self
     }
 
-    /// Connects to a peer's endpoint without discovery, and again whenever it is lost.
+    /// Connects to a peer's endpoint (`tcp://192.168.1.5:9000` or with a host name) without discovery, and again whenever
+    /// it is lost. May be given several times.
+    ///
+    /// A host name is looked up once, at the start, for an IPv4 address. One of the two sides is enough.
     pub fn connect(mut self, endpoint: impl Into<String>) -> Self {
         self.config.connect.push(endpoint.into());
         self
     }
 
-    /// Serves zyre's gossip at this endpoint (a hub). Usable together with beacons.
+    /// Serves zyre's gossip at this endpoint (a hub): `tcp://*:9999`, or one address of this host. May be given several times.
+    ///
+    /// Unlike in zyre, beacons stay on beside it.
     pub fn gossip_bind(mut self, endpoint: impl Into<String>) -> Self {
         self.config.gossip_bind.push(endpoint.into());
         self
     }
 
-    /// Publishes this node to a gossip hub and learns of others there.
+    /// Publishes this node to the gossip hub at this endpoint (`tcp://hub.local:9999`) and learns of others there. May be
+    /// given several times. A hub that is not there yet or goes away is tried again, every 2 s at the latest.
     pub fn gossip_connect(mut self, endpoint: impl Into<String>) -> Self {
         self.config.gossip_connect.push(endpoint.into());
         self
     }
 
-    /// Time between beacons; 1 s by default.
+    /// Time between beacons; 1 s by default. Above 3 s gyre nodes give this one up.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.config.timers.interval = interval;
         self
@@ -122,19 +150,19 @@ impl NodeBuilder {
         self
     }
 
-    /// Quiet time after which a peer counts as silent; 6 s by default.
+    /// Quiet time after which a peer counts as silent; 6 s by default. Not shorter than the evasive timeout.
     pub fn silent_timeout(mut self, timeout: Duration) -> Self {
         self.config.timers.silent = timeout;
         self
     }
 
-    /// Time without any sign of life after which a peer exits; 30 s by default.
+    /// Time without any sign of life (TCP or beacon) after which a peer exits; 30 s by default. Longer than the evasive timeout.
     pub fn expired_timeout(mut self, timeout: Duration) -> Self {
         self.config.timers.expired = timeout;
         self
     }
 
-    /// All four timers at once.
+    /// All four timers at once; see [`Timers`] for their defaults.
     pub fn timers(mut self, timers: Timers) -> Self {
         self.config.timers = timers;
         self
@@ -152,13 +180,15 @@ impl NodeBuilder {
         self
     }
 
-    /// Largest message sent and taken, in bytes; 64 MiB by default. A peer that sends more is disconnected.
+    /// Largest message sent and taken, in bytes of all its frames; 64 MiB by default, 2 GiB at most for taking.
+    ///
+    /// A peer that sends more is disconnected, so give the same value to all nodes.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.config.max_message = bytes;
         self
     }
 
-    /// Which endpoints in a peer's HELLO to connect to.
+    /// Which endpoints in a peer's HELLO to connect to; [`EndpointPolicy::SameSubnet`] by default.
     pub fn endpoint_policy(mut self, policy: EndpointPolicy) -> Self {
         self.config.endpoint_policy = policy;
         self

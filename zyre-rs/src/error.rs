@@ -22,13 +22,13 @@ pub enum StartError {
         /// What is wrong with it and what to do.
         problem: &'static str,
     },
-    /// A group given to the builder has a name that is too long.
+    /// A group given to the builder has a name of more than 255 bytes.
     #[error(transparent)]
     InvalidGroup(#[from] GroupNameTooLong),
-    /// No interface matches the one asked for.
+    /// No interface matches the one asked for, it cannot carry beacons, or none at all is usable. The text lists those there are.
     #[error("{0}")]
     UnknownInterface(String),
-    /// An endpoint could not be understood.
+    /// An endpoint could not be understood, its host name not be resolved, or a gossip hub not listen there.
     #[error("{what} {text:?} is not usable: {problem}")]
     InvalidEndpoint {
         /// Which setting it was given to.
@@ -38,10 +38,10 @@ pub enum StartError {
         /// What is wrong and what an endpoint looks like.
         problem: String,
     },
-    /// The timeouts contradict each other.
+    /// The timers contradict each other or are zero; the text says which. See [`Timers`](crate::Timers).
     #[error("{0}")]
     InvalidTimeout(&'static str),
-    /// The TCP mailbox could not be opened.
+    /// The TCP mailbox could not be opened: mostly a port in use or an address this host does not have.
     #[error("cannot open the mailbox at {address}: {source}; {remedy}")]
     Mailbox {
         /// Where.
@@ -51,7 +51,7 @@ pub enum StartError {
         /// What to do.
         remedy: &'static str,
     },
-    /// The UDP beacon port could not be opened.
+    /// The UDP beacon port could not be opened: mostly a program that holds it without sharing.
     #[error("cannot open the beacon port {port}: {source}; {remedy}")]
     BeaconPort {
         /// Which.

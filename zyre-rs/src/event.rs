@@ -21,9 +21,9 @@ pub enum Event {
         peer: PeerId,
         /// Its name; names are not unique.
         name: Arc<str>,
-        /// Where it says its mailbox is.
+        /// Where its HELLO says its mailbox is.
         endpoint: Endpoint,
-        /// What it says of itself.
+        /// What it says of itself; sent once, with its HELLO.
         headers: Headers,
     },
     /// A peer is now a member of a group.
@@ -53,7 +53,8 @@ pub enum Event {
         /// The content.
         message: Message,
     },
-    /// A message for a group this node is in.
+    /// A message for a group this node is in, or with
+    /// [`NodeBuilder::foreign_shouts`](crate::NodeBuilder::foreign_shouts) for any.
     Shout {
         /// From whom.
         peer: PeerId,
@@ -64,7 +65,7 @@ pub enum Event {
         /// The content.
         message: Message,
     },
-    /// The peer has been quiet for the evasive timeout and is being pinged. Once per transition.
+    /// The peer has been quiet for the evasive timeout and has not answered a PING within half a second. Once per transition.
     Evasive {
         /// Who.
         peer: PeerId,
@@ -87,7 +88,7 @@ pub enum Event {
         /// The group it leads.
         group: GroupName,
     },
-    /// This node has stopped hearing from the peer. That says nothing of whether its process lives.
+    /// The peer is not reachable any more, in no group, and cannot be whispered to. Whether its process lives is another matter.
     Exit {
         /// Who.
         peer: PeerId,
@@ -96,7 +97,7 @@ pub enum Event {
         /// Why.
         reason: ExitReason,
     },
-    /// Somebody else uses a UUID that is taken: this node's own, or that of a live peer.
+    /// Somebody else uses a UUID that is taken: this node's own, or that of a live peer. At most one in ten seconds.
     IdentityConflict {
         /// The UUID in question.
         peer: PeerId,
@@ -178,11 +179,11 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExitReason {
-    /// It said goodbye (port-0 beacon or GOODBYE).
+    /// It said goodbye (port-0 beacon or GOODBYE). A goodbye that a live connection contradicts is not believed.
     Goodbye,
-    /// Nothing was heard of it for the expired timeout.
+    /// Neither a beacon nor TCP traffic came from it for the expired timeout (30 s).
     Expired,
-    /// Its mailbox refuses connections and its beacons have ended: the process is gone.
+    /// Its mailbox refuses connections and its beacons have ended: the process is gone. Known a second or two after its death.
     Gone,
     /// It started a new session (HELLO), as after a restart with the same UUID; `Enter` follows.
     Restarted,
@@ -195,7 +196,7 @@ pub enum ExitReason {
     },
     /// Its link was full and the policy is [`Overflow::Disconnect`](crate::Overflow::Disconnect).
     LinkFull,
-    /// It sent more malformed messages than is tolerated.
+    /// It sent more than 1,000 malformed messages in ten seconds. It is greeted anew after 30 s.
     ProtocolErrors,
 }
 

@@ -14,9 +14,9 @@ pub struct Peer {
     pub id: PeerId,
     /// Its name; names are not unique.
     pub name: Arc<str>,
-    /// Where it says its mailbox is.
+    /// Where its HELLO says its mailbox is.
     pub endpoint: Endpoint,
-    /// What it says of itself.
+    /// What it says of itself; sent once, with its HELLO.
     pub headers: Headers,
     /// The groups it is in.
     pub groups: BTreeSet<GroupName>,
@@ -56,7 +56,7 @@ impl Membership {
         self.peers.values().map(|entry| &entry.peer)
     }
 
-    /// One peer.
+    /// One peer; `None` before its `Enter` and after its `Exit`.
     pub fn peer(&self, id: PeerId) -> Option<&Peer> {
         self.peers.get(&id).map(|entry| &entry.peer)
     }

@@ -58,7 +58,7 @@ impl Message {
         }
     }
 
-    /// The first frame as text, if it is UTF-8.
+    /// The first frame as text; `None` if it is not UTF-8 or there is no frame. Further frames are in [`frames`](Self::frames).
     pub fn text(&self) -> Option<&str> {
         self.frames().first().and_then(|frame| std::str::from_utf8(frame).ok())
     }

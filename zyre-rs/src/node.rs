@@ -89,7 +89,7 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// Settings for a node with this name. Names are for people and need not be unique.
+    /// Settings for a node with this name (1–255 bytes, no NUL). Names are for people and need not be unique.
     pub fn builder(name: impl Into<String>) -> NodeBuilder {
         NodeBuilder::new(Some(name.into()))
     }
@@ -114,7 +114,9 @@ impl Node {
         &self.0.name
     }
 
-    /// Where this node's mailbox is. A node on several networks tells each peer the address it is reached at.
+    /// Where this node's mailbox is: what was advertised, else what was bound, else the first interface's address and the port.
+    ///
+    /// A node on several networks tells each peer the address it is reached at.
     pub fn endpoint(&self) -> Endpoint {
         self.0.endpoint
     }
@@ -154,7 +156,7 @@ impl Node {
         self.0.driver.tell_ordered(Input::Leave(group)).await.map_err(|_| GroupError::Stopped)
     }
 
-    /// Stands for leader in a group (see [`NodeBuilder::contest`]).
+    /// Stands for leader in a group from now on (see [`NodeBuilder::contest`]); it counts while the node is a member.
     ///
     /// # Errors
     /// When the name is too long or the node has stopped.
@@ -182,12 +184,12 @@ impl Node {
         membership.wait_for(|membership| condition(membership)).await.is_ok()
     }
 
-    /// The UUIDs of all peers.
+    /// The UUIDs of all peers that have entered, in ascending order.
     pub fn peers(&self) -> Vec<PeerId> {
         self.0.membership.borrow().peers().map(|peer| peer.id).collect()
     }
 
-    /// The UUIDs of the peers in a group.
+    /// The UUIDs of the peers in a group, in ascending order; this node's own is not among them.
     pub fn peers_in(&self, group: impl AsRef<str>) -> Vec<PeerId> {
         self.0.membership.borrow().members(group.as_ref()).map(|peer| peer.id).collect()
     }
@@ -197,7 +199,7 @@ impl Node {
         self.0.membership.borrow().peers().filter(|peer| &*peer.name == name).map(|peer| peer.id).collect()
     }
 
-    /// What is known of a peer.
+    /// What is known of a peer; `None` if it is not there.
     pub fn peer(&self, id: PeerId) -> Option<Peer> {
         self.0.membership.borrow().peer(id).cloned()
     }
@@ -362,6 +364,8 @@ impl Node {
 
     /// Waits until everything queued so far on every link has been handed to the system; `false` at the timeout.
     ///
+    /// That is not yet the peer: only an answer of its application shows that a message has arrived.
+    ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn flush(&self, timeout: Duration) -> bool {
@@ -381,7 +385,8 @@ impl Node {
         links.into_iter()
     }
 
-    /// Connects to a node's mailbox (`tcp://192.168.1.5:9000`) without discovery, and again whenever it is lost.
+    /// Connects to a node's mailbox (`tcp://192.168.1.5:9000` or with a host name) without discovery, and again whenever
+    /// it is lost. Returns before the connection is there: `Enter` tells.
     ///
     /// # Errors
     /// When the endpoint cannot be understood or its host name not be resolved.

@@ -38,7 +38,7 @@ pub struct Sighting {
 
 impl Scout {
     /// Listens on a beacon port (5670 is the usual one) on the interfaces that [`NodeBuilder::interface`] would take.
-    /// Needs the context of a tokio runtime.
+    /// Needs the context of a tokio runtime. `ZSYS_IPV6=1` makes it listen for IPv6 beacons (`ff02::1`) as well.
     ///
     /// [`NodeBuilder::interface`]: crate::NodeBuilder::interface
     ///
@@ -59,7 +59,8 @@ impl Scout {
         Ok(Self { sockets })
     }
 
-    /// The next beacon from one of the interfaces' subnets. It never ends by itself.
+    /// The next beacon from one of the interfaces' subnets. Every node beacons about once a second, so each comes again
+    /// and again; it never ends by itself.
     ///
     /// # Cancel safety
     /// Cancel safe.

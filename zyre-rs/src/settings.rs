@@ -12,9 +12,9 @@ pub enum Overflow {
     Block(Duration),
     /// The message is refused with [`SendError::Full`](crate::SendError::Full) at once.
     DropNewest,
-    /// The oldest waiting message is dropped for it and counted.
+    /// The oldest waiting message is dropped for it and counted (`LinkStats::dropped`); the sender is not told.
     DropOldest,
-    /// The link is cut and the peer exits, as in zyre.
+    /// The link is cut and the peer exits with [`ExitReason::LinkFull`](crate::ExitReason::LinkFull); it is greeted anew after 2 s.
     Disconnect,
 }
 
@@ -25,7 +25,7 @@ impl Default for Overflow {
     }
 }
 
-/// Which endpoints in a peer's HELLO this node connects to (attack row T11 of `docs/security.md`).
+/// Which endpoints in a peer's HELLO this node connects to (attack row T11 of `docs/hardening.md`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndpointPolicy {
@@ -41,7 +41,7 @@ pub enum EndpointPolicy {
 /// How much may wait for one peer before its overflow policy applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkLimit {
-    /// Messages waiting; 10,000 by default.
+    /// Whispers and shouts waiting; 10,000 by default.
     pub messages: usize,
     /// Bytes waiting; 8 MiB by default. One message may exceed it on an empty link.
     pub bytes: usize,
@@ -53,7 +53,9 @@ impl Default for LinkLimit {
     }
 }
 
-/// The node's timers; zyre's defaults.
+/// The node's timers, with zyre's defaults.
+///
+/// A start with `interval` or `evasive` zero, `silent` below `evasive`, or `expired` not above `evasive` fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
     /// Between two beacons: 1 s. gyre forgets a peer after 5 s without one, so stay well below 3 s.

@@ -3,7 +3,7 @@
 //! RFC 36 and zyre count 65534, 65535, 0; pyre and zyre.js count modulo 65535: 65534, 0. A peer is held to neither on
 //! receipt. What we send follows what is known of the peer; where nothing is, a HELLO in the same stream starts
 //! the count anew, which every implementation but zyre.js accepts without loss (protocol facts: a HELLO resets
-//! the receiver's count; zyre.js is told apart by its beacons, see [`Flavour::guess`]).
+//! the receiver's count; zyre.js is told apart by its beacons, see [`Flavour::guess_by_beacon`]).
 
 use crate::PeerId;
 

@@ -1,6 +1,6 @@
 //! Bytes captured from pyre 0.3.4, zyre C, zyre.js 1.3.0 and gyre, as tests and fuzzers want them.
 //!
-//! Each table lists `(what it is, hexadecimal digits)`; [`bytes`] turns the digits into bytes. The
+//! Each table lists `(what it is, hexadecimal digits)`; [`bytes()`] turns the digits into bytes. The
 //! tests below say what each must decode to, and that our encoder writes the same bytes.
 
 /// Beacons, versions 1 and 3, with goodbyes.
