@@ -94,6 +94,14 @@ impl Node {
         self.0.runtime.wait(self.0.node.leave(group.as_ref()))
     }
 
+    /// Stands for leader in a group (see [`NodeBuilder::contest`]).
+    ///
+    /// # Errors
+    /// When the name is too long or the node has stopped.
+    pub fn contest(&self, group: impl AsRef<str>) -> Result<(), GroupError> {
+        self.0.runtime.wait(self.0.node.contest(group.as_ref()))
+    }
+
     /// One consistent view of peers and groups.
     pub fn membership(&self) -> Arc<Membership> {
         self.0.node.membership()
@@ -187,6 +195,11 @@ impl Node {
     /// Counters since the start.
     pub fn stats(&self) -> Stats {
         self.0.node.stats()
+    }
+
+    /// Like [`stop`](Self::stop), with another time for what is queued.
+    pub fn stop_within(&self, timeout: Duration) {
+        self.0.runtime.wait(self.0.node.stop_within(timeout));
     }
 
     /// Sends what is queued (for up to 1 s), says goodbye, closes. Stopping twice does nothing. [`Events`] ends after the

@@ -25,6 +25,9 @@ pub enum StartError {
     /// A group given to the builder has a name of more than 255 bytes.
     #[error(transparent)]
     InvalidGroup(#[from] GroupNameTooLong),
+    /// All headers and groups together do not fit into a HELLO: 256 KiB and 1,024 groups.
+    #[error("headers and groups together exceed a HELLO (256 KiB, 1,024 groups); use fewer or shorter ones")]
+    HelloTooLarge,
     /// No interface matches the one asked for, it cannot carry beacons, or none at all is usable. The text lists those there are.
     #[error("{0}")]
     UnknownInterface(String),
@@ -116,13 +119,14 @@ pub enum GroupError {
     /// The name is too long. The node's groups are unchanged.
     #[error(transparent)]
     InvalidName(#[from] GroupNameTooLong),
-    /// The node is in 1,024 groups, the most a peer of ours accepts. Unchanged.
-    #[error("a node is in at most {max} groups; leave one before joining {group}")]
+    /// The node is in 1,024 groups, the most a peer of ours accepts, or their names together no longer fit into a
+    /// HELLO of 256 KiB. Unchanged.
+    #[error(
+        "the node is in as many groups as a HELLO can name (1,024, or 256 KiB); leave one before joining {group}"
+    )]
     TooMany {
         /// The one that was not joined.
         group: GroupName,
-        /// The limit.
-        max: usize,
     },
     /// The node has stopped.
     #[error("the node has stopped")]

@@ -158,6 +158,30 @@ impl Event {
         }
     }
 
+    /// The content of a whisper or shout, owned.
+    pub fn into_message(self) -> Option<Message> {
+        match self {
+            Self::Whisper { message, .. } | Self::Shout { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// What a peer that enters says of itself.
+    pub fn headers(&self) -> Option<&Headers> {
+        match self {
+            Self::Enter { headers, .. } => Some(headers),
+            _ => None,
+        }
+    }
+
+    /// Where a peer that enters says its mailbox is.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Enter { endpoint, .. } => Some(*endpoint),
+            _ => None,
+        }
+    }
+
     /// The event's name as zyre writes it: `ENTER`, `JOIN`, `SHOUT`…
     pub fn kind(&self) -> &'static str {
         match self {

@@ -34,6 +34,9 @@ mod settings;
 pub mod wire;
 pub mod zmtp;
 
+/// Version of this crate, as nodes tell each other in a header.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 #[cfg(feature = "net")]
 pub use builder::NodeBuilder;
 pub use error::{ConnectError, GroupError, SendError, StartError};

@@ -1,5 +1,6 @@
 //! The tokio shell: the sockets, clocks and tasks round the sans-IO core. It decides nothing about the protocol.
 
+pub(crate) mod addresses;
 pub(crate) mod beacon;
 pub(crate) mod beaconing;
 pub(crate) mod connection;

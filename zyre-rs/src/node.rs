@@ -7,7 +7,7 @@ use crate::net::counters::Counters;
 use crate::net::inbox::Inbox;
 use crate::net::outbox::{Head, LinkStats, Outbox, Refused};
 use crate::net::request::{Ask, Driver, Request};
-use crate::net::setup;
+use crate::net::setup::{self, check::group_bytes};
 use crate::proto::Input;
 use crate::wire::Endpoint;
 use crate::{
@@ -63,6 +63,8 @@ pub(crate) struct Handle {
     pub(crate) endpoint: Endpoint,
     pub(crate) overflow: Overflow,
     pub(crate) max_message: usize,
+    /// Bytes of a HELLO that the names of groups may take.
+    pub(crate) hello_room: usize,
     pub(crate) driver: Driver,
     pub(crate) membership: watch::Receiver<Arc<Membership>>,
     pub(crate) inbox: Inbox,
@@ -137,11 +139,16 @@ impl Node {
     /// Dropped early, the group may or may not be joined.
     pub async fn join(&self, group: impl AsRef<str>) -> Result<(), GroupError> {
         let group = GroupName::try_from(group.as_ref())?;
-        let groups = self.0.membership.borrow().own_groups().count();
-        if groups >= crate::wire::MAX_GROUPS {
-            return Err(GroupError::TooMany { group, max: crate::wire::MAX_GROUPS });
+        if !self.has_room_for(&group) {
+            return Err(GroupError::TooMany { group });
         }
         self.0.driver.tell_ordered(Input::Join(group)).await.map_err(|_| GroupError::Stopped)
+    }
+
+    fn has_room_for(&self, group: &GroupName) -> bool {
+        let membership = self.0.membership.borrow();
+        let bytes = group_bytes(membership.own_groups().chain([group]));
+        membership.own_groups().count() < crate::wire::MAX_GROUPS && bytes <= self.0.hello_room
     }
 
     /// Leaves a group. Leaving a group one is not in does nothing.

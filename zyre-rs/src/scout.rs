@@ -1,7 +1,8 @@
 //! Listening for beacons without taking part: who is there, as far as beacons tell.
 
 use crate::net::beacon::{BeaconChannel, BeaconSockets, MAX_DATAGRAM};
-use crate::net::interface::{Family, InterfaceChoice, enumerate};
+use crate::net::interface::{Family, InterfaceChoice};
+use crate::net::setup::open::list_interfaces;
 use crate::wire::{Beacon, Endpoint};
 use crate::{PeerId, StartError};
 use std::net::SocketAddr;
@@ -47,15 +48,10 @@ impl Scout {
     pub fn listen(port: u16, interface: Option<&str>) -> Result<Self, StartError> {
         let environment = std::env::var("ZSYS_INTERFACE").ok();
         let choice = InterfaceChoice::from_settings(interface, environment.as_deref());
-        let unknown = |error: String| StartError::UnknownInterface(error);
-        let existing = enumerate().map_err(|error| unknown(format!("cannot list interfaces: {error}")))?;
-        let family = if std::env::var("ZSYS_IPV6").is_ok_and(|value| value == "1") {
-            Family::Both
-        } else {
-            Family::V4
-        };
-        let chosen = choice.select(family, &existing).map_err(|error| unknown(error.to_string()))?;
-        let sockets = BeaconSockets::listen_only(BeaconChannel::on_port(port), &chosen)?;
+        let chosen = choice
+            .select(Family::for_beacons(false), &list_interfaces()?)
+            .map_err(|error| StartError::UnknownInterface(error.to_string()))?;
+        let sockets = BeaconSockets::listen_only(BeaconChannel::from_environment(port), &chosen)?;
         Ok(Self { sockets })
     }
 

@@ -37,6 +37,14 @@ impl BeaconChannel {
     pub(crate) const fn on_port(port: u16) -> Self {
         Self { port, ipv6_group: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1) }
     }
+
+    /// On this UDP port, with the IPv6 group of `ZSYS_IPV6_MCAST_ADDRESS` where that is set.
+    pub(crate) fn from_environment(port: u16) -> Self {
+        let mut channel = Self::on_port(port);
+        let group = std::env::var("ZSYS_IPV6_MCAST_ADDRESS").ok().and_then(|text| text.parse().ok());
+        channel.ipv6_group = group.unwrap_or(channel.ipv6_group);
+        channel
+    }
 }
 
 /// The port for beacons cannot be listened on.

@@ -1,20 +1,17 @@
 //! Where the driver's beacons go and come from: UDP on the chosen interfaces, a network in memory, or nowhere.
 
+use super::addresses::{Addresses, Subnets};
 use super::beacon::{BeaconError, BeaconSockets, MAX_DATAGRAM};
-use super::driver::Subnets;
-use super::interface::{InterfaceAddr, Watcher, enumerate};
+use super::interface::{Watcher, enumerate};
 use crate::wire::{Beacon, BeaconError as Malformed};
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// How often the interfaces are looked at; they appear, vanish and change address while a node runs.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The addresses in use, shared with the listener.
-pub(crate) type SharedSubnets = Arc<RwLock<Subnets>>;
 
 pub(crate) enum Beaconing {
     Udp(Box<Udp>),
@@ -26,13 +23,13 @@ pub(crate) struct Udp {
     /// `None` where beacons are off; the interfaces still say whom to believe.
     sockets: Option<BeaconSockets>,
     watcher: Watcher,
-    subnets: SharedSubnets,
+    addresses: Arc<Addresses>,
     refresh_at: Instant,
 }
 
 impl Udp {
-    pub(crate) fn new(sockets: Option<BeaconSockets>, watcher: Watcher, subnets: SharedSubnets) -> Self {
-        Self { sockets, watcher, subnets, refresh_at: Instant::now() + REFRESH_INTERVAL }
+    pub(crate) fn new(sockets: Option<BeaconSockets>, watcher: Watcher, addresses: Arc<Addresses>) -> Self {
+        Self { sockets, watcher, addresses, refresh_at: Instant::now() + REFRESH_INTERVAL }
     }
 }
 
@@ -124,14 +121,8 @@ impl Udp {
         {
             warn!(%error, "beacons work on fewer interfaces than wanted");
         }
-        let subnets = subnets_of(self.watcher.current());
-        self.subnets.write().unwrap_or_else(PoisonError::into_inner).clone_from(&subnets);
-        Some(subnets)
+        Some(self.addresses.use_interfaces(self.watcher.current()))
     }
-}
-
-pub(crate) fn subnets_of(interfaces: &[InterfaceAddr]) -> Subnets {
-    interfaces.iter().map(|interface| (interface.ip, interface.prefix_len)).collect()
 }
 
 /// Open mode takes version 1 only (attack row B1).

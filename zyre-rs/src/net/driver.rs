@@ -18,7 +18,6 @@ use crate::wire::{Beacon, Command, Endpoint};
 use crate::{Event, PeerId};
 use crate::{LinkLimit, Overflow};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -376,13 +375,4 @@ impl DriverTask {
             outbox.flushed().await;
         }
     }
-}
-
-/// Addresses as the machine wants them, of the interfaces in use.
-pub(crate) type Subnets = Vec<(std::net::IpAddr, u8)>;
-
-/// Whether a connection came to an address that this node uses; loopback is always welcome.
-pub(crate) fn is_welcome(subnets: &Subnets, local: SocketAddr) -> bool {
-    let ip = local.ip().to_canonical();
-    ip.is_loopback() || subnets.iter().any(|(own, _)| *own == ip)
 }

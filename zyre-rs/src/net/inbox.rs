@@ -2,7 +2,7 @@
 //!
 //! Connections hand in *batches*, one per socket read, and wait when the application is slow (their window, the
 //! node's receive budget); the driver hands in single events and never waits. Per peer the order is that of
-//! arrival, content and control alike; between peers turns are fair (attack rows T4, T15 in `docs/security.md`).
+//! arrival, content and control alike; between peers turns are fair (attack rows T4, T15 in `docs/hardening.md`).
 //!
 //! Invariant: nothing is taken for a peer after its EXIT until a connection is admitted anew.
 

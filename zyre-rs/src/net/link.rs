@@ -14,6 +14,7 @@ use super::outbox::{Chunk, MAX_SLICES, Outbox, Step};
 use super::request::Driver;
 use super::stream::Stream;
 use super::transport::Transport;
+use crate::net::addresses::Addresses;
 use crate::proto::{Input, LinkId, LinkLoss};
 use crate::wire::{Endpoint, Limit};
 use crate::{PeerId, proto::sequence::Flavour};
@@ -45,6 +46,7 @@ pub(crate) struct LinkContext {
     /// What HELLO says our endpoint is; else the local address of the link's connection and `mailbox_port`.
     pub(crate) advertised: Option<Endpoint>,
     pub(crate) mailbox_port: u16,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) transport: Transport,
     pub(crate) driver: Driver,
     pub(crate) counters: Arc<Counters>,

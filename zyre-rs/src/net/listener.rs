@@ -1,7 +1,7 @@
 //! The mailbox's door: accepts connections and bounds how many there are at each stage.
 //!
 //! Half-open and endless handshakes cost a bounded number of places, and the oldest goes first when they are
-//! all taken, so that a flood never keeps a good peer out (attack row T1 in `docs/security.md`).
+//! all taken, so that a flood never keeps a good peer out (attack row T1 in `docs/hardening.md`).
 
 mod pending;
 #[cfg(test)]

@@ -8,6 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 #[cfg(feature = "test-util")]
 use super::memory;
 
+/// Connections that may wait to be accepted; a mesh of a node starts all at once.
+const BACKLOG: i32 = 1_024;
+
 /// The network of one node. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Transport {
@@ -39,11 +42,28 @@ impl Transport {
     /// Opens a listener; port 0 lets the network choose.
     pub(crate) async fn bind(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
-            Self::System => TcpListener::bind(address).await.map(Listener::Tcp),
+            Self::System => listen(address).map(Listener::Tcp),
             #[cfg(feature = "test-util")]
             Self::Memory(host) => host.bind(address).map(Listener::Memory),
         }
     }
+}
+
+/// An IPv6 listener leaves IPv4 alone: that has a listener of its own, on the same port.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A node that comes back soon takes the port that its old connections have not quite left; on Windows
+    // the option would share a port in use.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Has the kernel end a connection whose data nobody acknowledges, after the time in which a peer expires;

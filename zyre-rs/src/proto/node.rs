@@ -86,7 +86,7 @@ impl Node {
     /// A machine at `now`; its first beacon is due at once.
     pub fn new(now: Instant, config: Config) -> Self {
         let mut headers = config.headers.clone();
-        headers.push((NATIVE_HEADER.to_vec(), env!("CARGO_PKG_VERSION").into()));
+        headers.push((NATIVE_HEADER.to_vec(), crate::VERSION.into()));
         let groups: Vec<_> = config.groups.iter().cloned().collect();
         let greeting = HelloFields {
             // The count of joins so far; what does not fit into the byte is cut off, as in every implementation.

@@ -44,6 +44,8 @@ pub(crate) enum Family {
     V6,
     /// Both at once.
     Both,
+    /// Any address will do, since no beacon is sent.
+    Any,
 }
 
 /// No address fits what was asked for.
@@ -123,8 +125,15 @@ impl Pick {
 }
 
 impl Family {
+    /// What beacons use: IPv4, and IPv6 where asked for here or by `ZSYS_IPV6=1`.
+    pub(crate) fn for_beacons(ipv6: bool) -> Self {
+        let ipv6 = ipv6 || std::env::var("ZSYS_IPV6").is_ok_and(|value| value == "1");
+        if ipv6 { Self::Both } else { Self::V4 }
+    }
+
     fn can_beacon(self, interface: &InterfaceAddr) -> bool {
         match interface.ip {
+            _ if self == Self::Any => true,
             IpAddr::V4(_) => self != Self::V6 && interface.broadcast().is_some(),
             // The group ff02::1 reaches the link, and only a link-local source is sure to be answerable there.
             IpAddr::V6(_) => self != Self::V4 && interface.is_link_local(),
@@ -163,7 +172,9 @@ impl InterfaceChoice {
             Self::All => usable(family, existing, |interface| !interface.is_loopback()),
             Self::Auto => usable(family, existing, |interface| {
                 let made_up = interface.ip.is_ipv4() && interface.is_link_local();
-                !interface.is_loopback() && !interface.is_point_to_point && !made_up
+                !interface.is_loopback()
+                    && (!interface.is_point_to_point || family == Family::Any)
+                    && !made_up
             }),
         };
         // What `Auto` leaves for want of better: 169.254/16, then loopback.
@@ -201,7 +212,10 @@ fn pick_from(
         return Err(SelectError::Unknown { wanted: pick.to_text(), existing: list(existing) });
     }
     // An address says its family itself.
-    let family = if matches!(pick, Pick::Address(_)) { Family::Both } else { family };
+    let family = match pick {
+        Pick::Address(_) if family != Family::Any => Family::Both,
+        _ => family,
+    };
     let able: Vec<InterfaceAddr> =
         named.into_iter().filter(|interface| family.can_beacon(interface)).cloned().collect();
     if able.is_empty() {

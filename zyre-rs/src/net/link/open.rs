@@ -68,10 +68,10 @@ pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
     incoming.parse(task)?;
     let endpoint = match task.context.advertised {
         Some(endpoint) => Some(endpoint),
-        None => stream
-            .local_addr()
-            .ok()
-            .and_then(|local| Endpoint::new(SocketAddr::new(local.ip(), task.context.mailbox_port)).ok()),
+        None => stream.local_addr().ok().and_then(|local| {
+            task.context.addresses.tell(local.ip());
+            Endpoint::new(SocketAddr::new(local.ip(), task.context.mailbox_port)).ok()
+        }),
     };
     let endpoint = endpoint.map(|endpoint| endpoint.to_string()).unwrap_or_default();
     if let Err(limit) = task.outbox.greet(endpoint.as_bytes()) {

@@ -117,6 +117,7 @@ impl World {
             id: PeerId::from_bytes([9; 16]),
             advertised: None,
             mailbox_port: 4711,
+            addresses: Arc::default(),
             transport: near,
             driver: Driver(driver),
             counters: counters.clone(),
