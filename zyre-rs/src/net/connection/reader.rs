@@ -15,8 +15,10 @@ use tokio::time::timeout;
 
 /// What one read of a busy socket returns.
 const READ_SIZE: usize = 64 * 1024;
-/// A read into less than this is not worth its system call.
-const MIN_SPACE: usize = 8 * 1024;
+/// What a read of a quiet one gets room for: most say a HELLO and then little, and a mesh starts many at once.
+const FIRST_READ_SIZE: usize = 4 * 1024;
+/// A read into less than this part of the room is not worth its system call.
+const MIN_SPACE: usize = 8;
 /// A buffer used up to here is copied from and kept; beyond, it is given away whole.
 const COPY_UP_TO: usize = 8 * 1024;
 /// A message up to this size is believed at once if one as large has been completed on the connection.
@@ -33,6 +35,8 @@ pub(super) struct Reader {
     /// Handles to buffers handed on, oldest first. One that nobody else holds any more is used again: new
     /// memory would have to be mapped in page by page.
     lent: VecDeque<Bytes>,
+    /// What a read gets room for; grows while reads fill it.
+    room: usize,
     /// How far `bytes` has been parsed: up to here are whole messages.
     pub(super) parsed: usize,
     /// Largest completed message, which the peer has paid for in bytes.
@@ -42,7 +46,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(bytes: BytesMut, share: Share) -> Self {
-        Self { bytes, lent: VecDeque::new(), parsed: 0, trust: 0, share }
+        Self { bytes, lent: VecDeque::new(), room: FIRST_READ_SIZE, parsed: 0, trust: 0, share }
     }
 
     /// What has not been parsed yet.
@@ -115,6 +119,9 @@ impl Reader {
             match connection.stream.try_read_buf(&mut self.bytes) {
                 Ok(0) => return Err(End),
                 Ok(_) => {
+                    if self.bytes.len() == self.bytes.capacity() {
+                        self.room = (self.room * 4).min(READ_SIZE);
+                    }
                     // A peer that floods must not hold the thread.
                     tokio::task::coop::consume_budget().await;
                     return Ok(());
@@ -165,20 +172,22 @@ impl Reader {
     fn make_room(&mut self, missing: usize) {
         let space = self.bytes.capacity() - self.bytes.len();
         let target = self.target(missing);
-        let enough = if target > READ_SIZE { target - self.bytes.len() } else { missing.max(MIN_SPACE) };
+        let enough =
+            if target > READ_SIZE { target - self.bytes.len() } else { missing.max(self.room / MIN_SPACE) };
         if space >= enough {
             return;
         }
-        let mut larger = self.buffer(target.max(READ_SIZE));
+        let mut larger = self.buffer(target.max(self.room));
         larger.extend_from_slice(&self.bytes);
         self.bytes = larger;
     }
 
     /// Nothing will arrive for a while: keep no more than has.
     fn shed(&mut self) {
+        self.room = FIRST_READ_SIZE;
         if self.bytes.is_empty() {
             self.bytes = BytesMut::new();
-        } else if self.bytes.len() < MIN_SPACE && self.bytes.capacity() > 2 * MIN_SPACE {
+        } else if self.bytes.len() < self.bytes.capacity() / 2 {
             self.bytes = BytesMut::from(&self.bytes[..]);
         }
     }
