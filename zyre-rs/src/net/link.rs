@@ -222,7 +222,12 @@ impl Writer<'_> {
             }
         }
         match self.task.outbox.release() {
-            Ok(true) => self.task.context.counters.count("wrap_hello"),
+            Ok(true) => {
+                self.task.context.counters.count("hello_in_stream");
+                // The peer may answer, and its answer is to be known for one.
+                let news = Input::LinkUp { link: self.task.link };
+                self.task.context.driver.tell(news).await.map_err(|_| End::Closed)?;
+            }
             Ok(false) => {}
             Err(limit) => {
                 self.task.hello_refused(limit);

@@ -67,6 +67,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
             timers: config.timers,
             beacon: beaconing.is_on(),
             beacon_port: beaconing.port().unwrap_or(config.beacon_port),
+            mailbox_port,
             endpoint_policy: config.endpoint_policy,
             subnets: current,
         },

@@ -9,8 +9,15 @@ use std::time::{Duration, Instant};
 /// Time between pings of a quiet peer, and grace for the answer to the first one.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_GRACE: Duration = Duration::from_millis(500);
+/// A peer that beacons is mute this long before it gets a new session. An outage that ends sooner than it
+/// expires costs no session: quiet before it (evasive), the outage itself and the wait of TCP's
+/// retransmission timer after it, which is as long again, are no reason to doubt the connection.
+const MUTE_AFTER: Duration = Duration::from_secs(15);
+/// Beacons that stay away so long and come back tell of a longer outage; TCP gets so long to come back as well.
+const OUTAGE: Duration = Duration::from_secs(5);
+const AFTER_OUTAGE: Duration = Duration::from_secs(8);
 /// Between new sessions with a peer that beacons and does not answer.
-const REGREET_FIRST: Duration = Duration::from_secs(5);
+const REGREET_FIRST: Duration = Duration::from_secs(10);
 const REGREET_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +48,8 @@ pub(super) enum Due {
 pub(super) struct Liveness {
     heard_at: Instant,
     seen_at: Instant,
+    /// When beacons came back after an outage.
+    back_at: Option<Instant>,
     pinged_at: Option<Instant>,
     regreet_at: Instant,
     regreet_after: Duration,
@@ -53,6 +62,7 @@ impl Liveness {
         Self {
             heard_at: now,
             seen_at: now,
+            back_at: None,
             pinged_at: None,
             regreet_at: now,
             regreet_after: REGREET_FIRST,
@@ -65,6 +75,7 @@ impl Liveness {
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard_at = now;
         self.seen_at = now;
+        self.back_at = None;
         self.pinged_at = None;
         self.mood = Mood::Fresh;
         self.regreet_after = REGREET_FIRST;
@@ -72,16 +83,19 @@ impl Liveness {
 
     /// A beacon came.
     pub(super) fn seen(&mut self, now: Instant) {
+        if now >= self.seen_at + OUTAGE {
+            self.back_at = Some(now);
+        }
         self.seen_at = now;
     }
 
-    /// A ping has been sent outside the schedule.
-    pub(super) fn pinged(&mut self, now: Instant) {
-        self.pinged_at = Some(now);
+    /// Whether it gave a sign of life; one that we do not read might have.
+    pub(super) fn heard_since(&self, at: Instant) -> bool {
+        self.stalled || self.heard_at > at
     }
 
-    pub(super) fn heard_since(&self, at: Instant) -> bool {
-        self.heard_at > at
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
     }
 
     /// Silence that our own slowness causes is not absence.
@@ -122,7 +136,6 @@ impl Liveness {
         }
         if ready && self.mood == Mood::Evasive && quiet >= timers.silent + grace {
             self.mood = Mood::Silent;
-            self.regreet_at = now;
             return Some(Due::Silent);
         }
         if self.may_regreet(timers, ready) && now >= self.regreet_at(timers, ready) {
@@ -144,7 +157,10 @@ impl Liveness {
     }
 
     fn regreet_at(&self, timers: &Timers, ready: bool) -> Instant {
-        if ready { self.regreet_at } else { self.regreet_at.max(self.heard_at + timers.evasive) }
+        let mute_at = self.heard_at
+            + if ready { timers.silent.max(MUTE_AFTER.min(timers.expired / 2)) } else { timers.evasive };
+        let back_at = self.back_at.filter(|_| ready).map_or(mute_at, |at| at + AFTER_OUTAGE);
+        self.regreet_at.max(mute_at).max(back_at)
     }
 
     /// When to ask [`due`](Self::due) again.

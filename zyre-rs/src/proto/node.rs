@@ -1,11 +1,12 @@
 //! The machine itself: its state, its entry point, and discovery (beacons, gossip, dials).
 
-use super::budget::{Backoff, NewcomerBudget};
+use super::budget::NewcomerBudget;
 use super::groups::Elections;
+use super::links::Dial;
 use super::liveness::Due;
-use super::peer::{Doubt, Link, LinkState, Mailbox, Peer, TRIES_PER_BEACON};
+use super::peer::{Doubt, LinkState, Mailbox, Peer, TRIES_PER_BEACON};
 use super::sequence::Flavour;
-use super::{Input, LinkId, LinkLoss, Output, PeerView};
+use super::{Input, Output, PeerView};
 use crate::wire::{Beacon, Command, Endpoint, HelloFields};
 use crate::{EndpointPolicy, Event, ExitReason, GroupName, PeerId, Timers};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,20 +46,12 @@ pub struct Config {
     pub beacon: bool,
     /// UDP port of the beacons.
     pub beacon_port: u16,
+    /// TCP port of the own mailbox, by which a beacon or HELLO that names it is known for a lie.
+    pub mailbox_port: u16,
     /// Which endpoints in a HELLO to connect to.
     pub endpoint_policy: EndpointPolicy,
     /// Own addresses with their prefix lengths; beacons from elsewhere are refused.
     pub subnets: Vec<(IpAddr, u8)>,
-}
-
-/// A peer wanted at an endpoint before its UUID is known.
-#[derive(Clone, Debug)]
-pub(super) struct Dial {
-    pub(super) endpoint: Endpoint,
-    pub(super) link: Option<Link>,
-    pub(super) adopted: Option<PeerId>,
-    retry_at: Instant,
-    backoff: Backoff,
 }
 
 /// The ZRE protocol machine of one node; see the [module's](super) rule of use.
@@ -76,8 +69,8 @@ pub struct Node {
     beacon_at: Instant,
     handled_at: Instant,
     conflict_at: Option<Instant>,
-    next_link: u64,
-    spread: u64,
+    pub(super) next_link: u64,
+    pub(super) spread: u64,
     revision: u64,
     stopped: bool,
 }
@@ -161,6 +154,9 @@ impl Node {
 
     /// When to hand in [`Input::Timeout`].
     pub fn next_deadline(&self) -> Instant {
+        if self.stopped {
+            return self.handled_at + Duration::from_secs(3_600);
+        }
         let gone_after = self.gone_after();
         let peers = self.peers.values().map(|peer| peer.next_deadline(&self.config.timers, gone_after));
         let dials = self.dials.iter().filter(|dial| dial.link.is_none() && dial.adopted.is_none());
@@ -230,7 +226,7 @@ impl Node {
         let usual = self.config.timers.interval + Duration::from_secs(2);
         if away > usual {
             self.count("own_pauses");
-            self.peers.values_mut().for_each(|peer| peer.live.forgive(away, now));
+            self.peers.values_mut().for_each(|peer| peer.forgive(away, now));
         }
     }
 
@@ -311,6 +307,10 @@ impl Node {
     /// Whether nobody alive holds this endpoint. One whose connection has ended makes room at once, another
     /// is asked for a sign of life first (attack row T10); the newcomer's next beacon comes in a second.
     pub(super) fn make_room_at(&mut self, now: Instant, endpoint: Endpoint) -> bool {
+        if self.is_own(endpoint) {
+            self.count("endpoint_is_ours");
+            return false;
+        }
         let Some(holder) = self.peers.values_mut().find(|peer| peer.endpoint == endpoint) else {
             return true;
         };
@@ -325,12 +325,25 @@ impl Node {
         false
     }
 
+    /// Whether an endpoint is this node's own mailbox.
+    pub(super) fn is_own(&self, endpoint: Endpoint) -> bool {
+        endpoint.port() == self.config.mailbox_port
+            && self.config.subnets.iter().any(|(own, _)| *own == endpoint.ip())
+    }
+
     /// A beacon names another address for a known node: it moved, has two interfaces, or somebody lies.
     fn on_moved(&mut self, now: Instant, id: PeerId, endpoint: Endpoint) {
+        if self.is_own(endpoint) {
+            return self.count("endpoint_is_ours");
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.link_is_up() && (peer.has_mailbox() || !peer.is_ready()) {
             self.doubt(now, id, Some(endpoint));
         } else if peer.link.as_ref().is_none_or(|link| link.refused || link.state != LinkState::Connecting) {
+            if !self.make_room_at(now, endpoint) {
+                return;
+            }
+            let Some(peer) = self.peers.get_mut(&id) else { return };
             peer.endpoint = endpoint;
             peer.address = endpoint.ip();
             peer.greet_at = Some(now);
@@ -378,154 +391,6 @@ impl Node {
     /// Addresses are compared by the prefix of each of ours.
     pub(super) fn on_our_subnets(&self, ip: IpAddr) -> bool {
         self.config.subnets.iter().any(|(own, prefix)| same_prefix(*own, ip, *prefix))
-    }
-
-    /// Opens a session with a peer: a new link that says HELLO first.
-    pub(super) fn open_link(&mut self, now: Instant, id: PeerId) {
-        self.close_link(id);
-        let hello = self.greeting.clone();
-        let link = self.new_link(now);
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.greet_at = None;
-        let (endpoint, flavour) = (peer.endpoint, peer.flavour);
-        // A link that a dial has opened there is as good, and a second one would be taken for a restart.
-        let dialled = self.dials.iter_mut().find(|dial| dial.endpoint == endpoint && dial.adopted.is_none());
-        if let Some(dial) = dialled {
-            dial.adopted = Some(id);
-            if let Some(open) = dial.link.take() {
-                self.outputs.push_back(Output::Adopt { link: open.id, peer: id });
-                peer.link = Some(open);
-                return self.touch();
-            }
-        }
-        self.outputs.push_back(Output::Open { link: link.id, peer: Some(id), endpoint, hello, flavour });
-        peer.link = Some(link);
-        self.touch();
-    }
-
-    fn new_link(&mut self, now: Instant) -> Link {
-        self.next_link += 1;
-        Link::opening(LinkId(self.next_link), now)
-    }
-
-    pub(super) fn close_link(&mut self, id: PeerId) {
-        if let Some(link) = self.peers.get_mut(&id).and_then(|peer| peer.link.take()) {
-            self.outputs.push_back(Output::Close(link.id));
-            self.touch();
-        }
-    }
-
-    fn dial(&mut self, now: Instant, endpoint: Endpoint) {
-        if self.dials.iter().all(|dial| dial.endpoint != endpoint) {
-            let holder = self.peers.values().find(|peer| peer.endpoint == endpoint).map(|peer| peer.id);
-            let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-            self.dials.push(Dial { endpoint, link: None, adopted: holder, retry_at: now, backoff });
-        }
-    }
-
-    /// Opens the links of dials that are due, and tries those again that failed.
-    pub(super) fn run_dials(&mut self, now: Instant) {
-        for index in 0..self.dials.len() {
-            let link = self.new_link(now);
-            let Some(dial) = self.dials.get_mut(index) else { return };
-            match &mut dial.link {
-                None if dial.adopted.is_none() && now >= dial.retry_at => {
-                    let (endpoint, hello) = (dial.endpoint, self.greeting.clone());
-                    let flavour = Flavour::Unknown;
-                    self.outputs.push_back(Output::Open {
-                        link: link.id,
-                        peer: None,
-                        endpoint,
-                        hello,
-                        flavour,
-                    });
-                    dial.link = Some(link);
-                }
-                Some(open) if matches!(open.state, LinkState::Waiting(Some(at)) if now >= at) => {
-                    open.state = LinkState::Connecting;
-                    self.outputs.push_back(Output::Retry(open.id));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn on_link_up(&mut self, now: Instant, id: LinkId) {
-        if let Some(link) = self.link_mut(id) {
-            link.state = LinkState::Up;
-            link.refused = false;
-            link.greeted_at = now;
-        }
-        if let Some(peer) = self.peer_of_link(id) {
-            peer.lost_at = None;
-            peer.live.seen(now);
-        }
-    }
-
-    fn on_link_failed(&mut self, now: Instant, id: LinkId, refused: bool) {
-        let spread = self.next_spread();
-        if let Some(dial) =
-            self.dials.iter_mut().find(|dial| dial.link.as_ref().is_some_and(|link| link.id == id))
-        {
-            let wait = dial.backoff.step(spread);
-            if let Some(link) = &mut dial.link {
-                link.state = LinkState::Waiting(Some(now + wait));
-            }
-            return;
-        }
-        let Some(peer) = self.peer_of_link(id) else { return };
-        let ready = peer.is_ready();
-        let wait = peer.connect_backoff.step(spread);
-        if let Some(link) = &mut peer.link {
-            link.refused = refused;
-            // Each beacon buys a few tries; a peer that was here is worth trying until it expires.
-            let again = ready || link.tries_left > 0;
-            link.tries_left = link.tries_left.saturating_sub(1);
-            link.state = LinkState::Waiting(again.then(|| now + wait));
-        }
-        if ready {
-            peer.lost_at.get_or_insert(now);
-        }
-    }
-
-    fn on_link_lost(&mut self, now: Instant, id: LinkId, cause: LinkLoss) {
-        if let Some(dial) =
-            self.dials.iter_mut().find(|dial| dial.link.as_ref().is_some_and(|link| link.id == id))
-        {
-            dial.link = None;
-            dial.retry_at = now + dial.backoff.step(self.spread >> 20);
-            return;
-        }
-        let spread = self.next_spread();
-        let Some(peer) = self.peer_of_link(id) else { return };
-        let peer_id = peer.id;
-        let lasted = peer.link.take().is_some_and(|link| now >= link.greeted_at + Duration::from_secs(2));
-        if lasted {
-            peer.connect_backoff.reset();
-        }
-        peer.lost_at = Some(now);
-        let wait = if lasted { Duration::ZERO } else { peer.connect_backoff.step(spread) };
-        peer.greet_at = Some(now + wait);
-        let said_goodbye = peer.goodbye_at.is_some_and(|at| now < at + PROBE_TIMEOUT);
-        self.touch();
-        if cause == LinkLoss::Full {
-            self.exit(peer_id, ExitReason::LinkFull);
-            if let Some(peer) = self.peers.get_mut(&peer_id) {
-                peer.greet_at = Some(now + Duration::from_secs(2));
-            }
-        } else if said_goodbye {
-            self.exit(peer_id, ExitReason::Goodbye);
-            self.forget(peer_id);
-        }
-    }
-
-    pub(super) fn peer_of_link(&mut self, id: LinkId) -> Option<&mut Peer> {
-        self.peers.values_mut().find(|peer| peer.link.as_ref().is_some_and(|link| link.id == id))
-    }
-
-    fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        let peers = self.peers.values_mut().filter_map(|peer| peer.link.as_mut());
-        peers.chain(self.dials.iter_mut().filter_map(|dial| dial.link.as_mut())).find(|link| link.id == id)
     }
 
     /// Drops what is known of a peer. Its Exit has been told, if it is owed.

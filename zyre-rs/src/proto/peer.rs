@@ -23,9 +23,12 @@ use std::time::{Duration, Instant};
 pub(super) const TRIES_PER_BEACON: u8 = 3;
 const CONNECT_FIRST: Duration = Duration::from_millis(100);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// Between two accepted HELLOs of a peer that is ready (attack row T7).
+/// Between two accepted HELLOs of a peer that is ready (attack row T7). The limit stays below the time after which
+/// a mute peer is greeted anew, or two peers that recover from a bad hour would put each other off.
 const REHELLO_FIRST: Duration = Duration::from_secs(2);
-const REHELLO_MAX: Duration = Duration::from_secs(30);
+pub(super) const REHELLO_MAX: Duration = Duration::from_secs(8);
+/// Between two tries to wake a peer that does not answer.
+const REGREET_MAX: Duration = Duration::from_secs(30);
 
 /// What a peer that is ready has said of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +137,8 @@ pub(super) struct Peer {
     pub(super) greet_at: Option<Instant>,
     /// Until when it has to answer the PING that followed a repeated HELLO.
     pub(super) verify_by: Option<Instant>,
+    /// When it last answered a PING.
+    pub(super) answered_at: Option<Instant>,
     pub(super) connect_backoff: Backoff,
     pub(super) regreet_backoff: Backoff,
     pub(super) rehello_backoff: Backoff,
@@ -163,8 +168,9 @@ impl Peer {
             lost_at: None,
             greet_at: None,
             verify_by: None,
+            answered_at: None,
             connect_backoff: Backoff::new(CONNECT_FIRST, CONNECT_MAX),
-            regreet_backoff: Backoff::new(REHELLO_FIRST, REHELLO_MAX),
+            regreet_backoff: Backoff::new(REHELLO_FIRST, REGREET_MAX),
             rehello_backoff: Backoff::new(REHELLO_FIRST, REHELLO_MAX),
             rehello_at: now,
             flavour: Flavour::Unknown,
@@ -207,6 +213,16 @@ impl Peer {
             groups: &profile.groups,
             link: self.link.as_ref().map(|link| link.id),
         })
+    }
+
+    /// This process did not run for so long: whoever was asked gets that time to answer.
+    pub(super) fn forgive(&mut self, away: Duration, now: Instant) {
+        self.live.forgive(away, now);
+        let doubt = self.doubt.as_mut().and_then(|doubt| doubt.decide_at.as_mut());
+        let newcomer = self.newcomer.as_mut().map(|newcomer| &mut newcomer.decide_at);
+        let pending =
+            [doubt, newcomer, self.goodbye_by.as_mut(), self.verify_by.as_mut(), self.lost_at.as_mut()];
+        pending.into_iter().flatten().for_each(|at| *at += away);
     }
 
     /// The earliest time at which something is due.

@@ -88,6 +88,12 @@ impl Outbound {
         Self { last: FIRST }
     }
 
+    /// A link that has sent this number last: the simulator starts near the wrap.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn starting_after(last: u16) -> Self {
+        Self { last }
+    }
+
     /// The next number for a peer of this flavour. Asking again after `Wrap` gives `Wrap` until the flavour is
     /// known or the count restarts.
     pub fn next(&mut self, flavour: Flavour) -> Next {

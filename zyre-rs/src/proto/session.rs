@@ -16,7 +16,7 @@ const ANSWER_WINDOW: Duration = Duration::from_secs(2);
 /// longer while it still brings something.
 const HANDOVER_QUIET: Duration = Duration::from_millis(200);
 /// Until when a repeated HELLO has to be followed by a PING-OK.
-const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 /// A peer whose connection has ended gets this long to come back before it is greeted anew.
 const COME_BACK: Duration = Duration::from_secs(1);
 /// A peer that broke the rules too often is not greeted before that.
@@ -60,7 +60,10 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         match peer.mailbox {
             Mailbox::Open(old) if old != conn => self.on_second_connection(now, conn, id, source, hello),
-            _ => self.on_admissible_hello(now, conn, id, source, hello),
+            Mailbox::Closed { .. } if peer.is_ready() && now < peer.rehello_at => {
+                self.on_second_connection(now, conn, id, source, hello);
+            }
+            _ => self.on_admissible_hello(now, now, conn, id, source, hello),
         }
     }
 
@@ -87,9 +90,9 @@ impl Node {
     /// A peer that we dialled answers: the link that carried our HELLO is its link.
     fn adopt_dial(&mut self, id: PeerId, source: SocketAddr) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let free = |dial: &&mut super::node::Dial| dial.adopted.is_none() && dial.link.is_some();
-        let same = |dial: &&mut super::node::Dial| dial.endpoint == peer.endpoint;
-        let near = |dial: &&mut super::node::Dial| {
+        let free = |dial: &&mut super::links::Dial| dial.adopted.is_none() && dial.link.is_some();
+        let same = |dial: &&mut super::links::Dial| dial.endpoint == peer.endpoint;
+        let near = |dial: &&mut super::links::Dial| {
             let up = dial.link.as_ref().is_some_and(|link| link.state == LinkState::Up);
             up && dial.endpoint.ip() == source.ip()
         };
@@ -108,7 +111,8 @@ impl Node {
         }
     }
 
-    /// The UUID is in use: its owner comes anew, or somebody else claims it (attack row T9).
+    /// The UUID is in use: its owner comes anew, or somebody else claims it (attack row T9). Its owner waits for its
+    /// turn if it comes too often (T7).
     fn on_second_connection(
         &mut self,
         now: Instant,
@@ -119,12 +123,18 @@ impl Node {
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let same_source = source.ip() == peer.address;
-        let decide_at = now + if same_source { HANDOVER_QUIET } else { PROBE_TIMEOUT };
+        let decide_at =
+            if same_source { peer.rehello_at.max(now + HANDOVER_QUIET) } else { now + PROBE_TIMEOUT };
         let newcomer = Newcomer { conn, source, hello, decide_at, same_source, asked_at: now };
         if let Some(earlier) = peer.newcomer.replace(newcomer) {
             self.outputs.push_back(Output::Refuse(earlier.conn));
         }
-        if !same_source {
+        if same_source {
+            // It is alive and has said what there is to say: asking or greeting it now would only make it say it again.
+            peer.live.heard(now);
+            peer.greet_at = None;
+            peer.verify_by = None;
+        } else {
             self.send(id, Command::Ping);
         }
     }
@@ -134,7 +144,8 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(mut newcomer) = peer.newcomer.take() else { return };
         if newcomer.same_source {
-            let busy = now.checked_sub(HANDOVER_QUIET / 2).is_some_and(|at| peer.live.heard_since(at));
+            let quiet_since = now.checked_sub(HANDOVER_QUIET / 2).unwrap_or(now).max(newcomer.asked_at);
+            let busy = peer.live.heard_since(quiet_since);
             if busy && now < newcomer.asked_at + HANDOVER_QUIET * 10 {
                 newcomer.decide_at = now + HANDOVER_QUIET / 2;
                 peer.newcomer = Some(newcomer);
@@ -147,18 +158,32 @@ impl Node {
         if let Mailbox::Open(old) = peer.mailbox {
             self.outputs.push_back(Output::Refuse(old));
         }
-        self.on_admissible_hello(now, newcomer.conn, id, newcomer.source, newcomer.hello);
+        self.admit(now, id, newcomer);
     }
 
+    fn admit(&mut self, now: Instant, id: PeerId, newcomer: Newcomer) {
+        let Newcomer { conn, source, hello, asked_at, .. } = newcomer;
+        self.on_admissible_hello(now, asked_at, conn, id, source, hello);
+    }
+
+    /// `said_at`: when the HELLO came, which may have waited for its turn.
     fn on_admissible_hello(
         &mut self,
         now: Instant,
+        said_at: Instant,
         conn: ConnId,
         id: PeerId,
         source: SocketAddr,
         hello: HelloFields,
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        if let Some(newcomer) = peer.newcomer.take() {
+            self.outputs.push_back(Output::Refuse(newcomer.conn));
+        }
+        let anew = peer.mailbox != Mailbox::Open(conn);
+        if anew {
+            peer.live.set_stalled(now, false);
+        }
         peer.live.heard(now);
         peer.greet_at = None;
         peer.goodbye_at = None;
@@ -181,13 +206,14 @@ impl Node {
         let same = known.name == profile.name
             && known.headers == profile.headers
             && known.endpoint == profile.endpoint;
-        let answer = same && peer.was_greeted_within(now, ANSWER_WINDOW);
+        let answer = peer.was_greeted_within(said_at, ANSWER_WINDOW);
         let limited = now < peer.rehello_at;
-        if answer || limited {
-            self.count(if answer { "hello_answers" } else { "hello_over_limit" });
+        if !anew && (same && answer || limited) {
+            self.count(if limited { "hello_over_limit" } else { "hello_answers" });
             self.update_groups(now, id, conn, profile);
             return self.verify(now, id);
         }
+        // What the end of the old connection carried may be lost, so the session is a new one in any case.
         let wait = peer.rehello_backoff.step(u64::MAX);
         peer.rehello_at = now + wait;
         self.exit(id, ExitReason::Restarted);
@@ -195,7 +221,12 @@ impl Node {
             peer.mailbox = Mailbox::Open(conn);
         }
         self.enter(now, id, conn, profile);
-        self.greet(now, id);
+        if answer {
+            self.count("hello_answers");
+            self.verify(now, id);
+        } else {
+            self.greet(now, id);
+        }
     }
 
     /// Greeting → Ready.
@@ -204,7 +235,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let (name, endpoint, headers) = (profile.name.clone(), profile.endpoint, profile.headers.clone());
         peer.profile = Some(profile);
-        let has_link = peer.link.is_some();
+        let (has_link, like_zyre_js) = (peer.link.is_some(), peer.flavour == Flavour::Mod65535);
         self.touch();
         self.emit(Event::Enter { peer: id, name: name.clone(), endpoint, headers });
         if !has_link {
@@ -212,6 +243,10 @@ impl Node {
         }
         groups.into_iter().for_each(|group| self.on_peer_join(now, id, group));
         self.outputs.push_back(Output::Accept { conn, name });
+        // zyre.js drops a HELLO that it takes for a repeated one, and waits for another in silence.
+        if like_zyre_js {
+            self.verify(now, id);
+        }
     }
 
     /// A repeated HELLO that changes nothing but the groups.
@@ -307,6 +342,7 @@ impl Node {
 
     fn on_ping_ok(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.answered_at = Some(now);
         if peer.verify_by.take().is_some() {
             peer.regreet_backoff.reset();
         }
@@ -371,7 +407,11 @@ impl Node {
         }
         peer.mailbox = if peer.is_ready() { Mailbox::Closed { expected } } else { Mailbox::None };
         if let Some(newcomer) = peer.newcomer.take() {
-            return self.on_admissible_hello(now, newcomer.conn, id, newcomer.source, newcomer.hello);
+            if now >= peer.rehello_at {
+                return self.admit(now, id, newcomer);
+            }
+            peer.newcomer = Some(newcomer);
+            return;
         }
         if peer.goodbye_at.is_some_and(|at| now < at + PROBE_TIMEOUT) {
             self.exit(id, ExitReason::Goodbye);
@@ -400,24 +440,39 @@ impl Node {
         profile.groups.iter().for_each(|group| self.on_member_gone(now, id, group));
     }
 
+    /// A peer that is said to leave did not answer: it does leave, unless its answer waits because we do not read it.
+    pub(super) fn decide_goodbye(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.goodbye_by = None;
+        if !peer.live.is_stalled() {
+            self.exit(id, ExitReason::Goodbye);
+            self.forget(id);
+        }
+    }
+
     /// A peer was silent although it was asked: it is gone or has moved.
     pub(super) fn decide_doubt(&mut self, now: Instant, id: PeerId) {
         let Some(doubt) = self.peers.get_mut(&id).and_then(|peer| peer.doubt.as_mut()) else { return };
         doubt.decide_at = None;
         let doubt = *doubt;
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.live.heard_since(doubt.asked_at) {
-            return;
-        }
+        let alive = peer.live.heard_since(doubt.asked_at);
         match doubt.moved_to {
+            // What it says proves that it lives, what it answers that it is where our link goes.
+            Some(_) if peer.live.is_stalled() || peer.answered_at >= Some(doubt.asked_at) => {}
             Some(endpoint) => {
-                self.exit(id, ExitReason::Replaced);
-                if let Some(peer) = self.peers.get_mut(&id) {
+                if !alive {
+                    self.exit(id, ExitReason::Replaced);
+                }
+                if self.make_room_at(now, endpoint)
+                    && let Some(peer) = self.peers.get_mut(&id)
+                {
                     peer.endpoint = endpoint;
                     peer.address = endpoint.ip();
+                    self.open_link(now, id);
                 }
-                self.open_link(now, id);
             }
+            None if alive => {}
             None => {
                 self.exit(id, ExitReason::Replaced);
                 self.forget(id);

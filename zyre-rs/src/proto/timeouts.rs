@@ -2,7 +2,9 @@
 
 use super::Output;
 use super::node::Node;
-use super::peer::{LinkState, Peer};
+use super::peer::{LinkState, Peer, REHELLO_MAX};
+use super::session::VERIFY_TIMEOUT;
+use crate::wire::Command;
 use crate::{ExitReason, PeerId};
 use std::time::Instant;
 
@@ -25,8 +27,7 @@ impl Node {
             self.decide_newcomer(now, id);
         }
         if self.asks(id, |peer| reached(peer.goodbye_by)) {
-            self.exit(id, ExitReason::Goodbye);
-            return self.forget(id);
+            return self.decide_goodbye(id);
         }
         if self.asks(id, |peer| reached(peer.doubt.and_then(|doubt| doubt.decide_at))) {
             self.decide_doubt(now, id);
@@ -41,11 +42,7 @@ impl Node {
             self.greet_anew(now, id);
         }
         if self.asks(id, |peer| reached(peer.verify_by)) {
-            self.count("hello_not_taken");
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.verify_by = None;
-            }
-            self.greet_anew(now, id);
+            self.on_hello_not_taken(now, id);
         }
         while let Some(peer) = self.peers.get_mut(&id) {
             let ready = peer.is_ready();
@@ -64,6 +61,18 @@ impl Node {
         {
             link.state = LinkState::Connecting;
             self.outputs.push_back(Output::Retry(link.id));
+        }
+    }
+
+    /// No PING-OK followed our HELLO: the link may hang without our knowing, so the next HELLO takes another one. It
+    /// may also wait for its turn at the peer, so the one after that comes later than any turn.
+    fn on_hello_not_taken(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.verify_by = Some(now + REHELLO_MAX + VERIFY_TIMEOUT);
+        if peer.link_is_up() {
+            self.count("hello_not_taken");
+            self.open_link(now, id);
+            self.send(id, Command::Ping);
         }
     }
 

@@ -237,7 +237,7 @@ async fn two_hundred_thousand_messages_pass_an_unknown_wrap_with_hellos_and_no_l
                 expected += 1;
             }
         }
-        assert_eq!((hellos, world.counted("wrap_hello")), (3, 3));
+        assert_eq!((hellos, world.counted("hello_in_stream")), (3, 3));
     }
 }
 

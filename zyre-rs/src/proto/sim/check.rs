@@ -1,0 +1,331 @@
+//! The invariants, checked as events come and at rest.
+//!
+//! - I1 peers stay within the cap, a machine never asks to be woken in the past twice in a row, a run ends;
+//! - I2 per peer: `Enter (Join | Leave | content | Evasive | Silent)* Exit`;
+//! - I3 what is delivered was sent, in order and once, across sessions too;
+//! - I4 within a session nothing is missing between two deliveries;
+//! - I5 at rest everybody sees everybody who lives, with equal groups and headers, and content passes;
+//! - I6 no Exit between two nodes that no fault has touched within [`TOUCH_LASTS`] (this is I9 in the hostile scenario,
+//!   where nobody is touched at all);
+//! - I7 at most [`MAX_HELLOS`] HELLOs to one endpoint in [`HELLO_WINDOW`]; connects to a closed port at most three
+//!   per beacon; at rest nobody enters or exits.
+
+use super::{Machine, World};
+use crate::wire::Endpoint;
+use crate::{Event, ExitReason, GroupName, PeerId};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long after a fault has ended it still explains an Exit.
+const TOUCH_LASTS: Duration = Duration::from_secs(36);
+const HELLO_WINDOW: Duration = Duration::from_secs(20);
+/// One HELLO per two seconds and a burst of five; twice that where a hostile node makes a node greet its victim.
+const MAX_HELLOS: usize = 15;
+const TRACE: usize = 400;
+
+#[derive(Debug, Default)]
+struct Session {
+    groups: BTreeSet<GroupName>,
+    last: Option<u64>,
+}
+
+/// What the invariants need to remember.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    pub(super) violation: Option<String>,
+    trace: VecDeque<String>,
+    noted: Option<(usize, &'static str)>,
+    digest: u64,
+    sessions: BTreeMap<(usize, PeerId), Session>,
+    highest: BTreeMap<(usize, PeerId), u64>,
+    hellos: BTreeMap<(usize, u32, SocketAddr), VecDeque<Duration>>,
+    late: BTreeMap<usize, u32>,
+    touched: BTreeMap<(usize, usize), Duration>,
+    /// Closed ports named by beacons: how many beacons, how many connects.
+    bait: BTreeMap<Endpoint, (u64, u64)>,
+    wraps: BTreeSet<(usize, usize)>,
+    pub(super) hostile: bool,
+    settling: bool,
+    resting: bool,
+    probes: BTreeMap<(usize, usize), u64>,
+}
+
+impl Check {
+    pub(super) fn broken(&mut self, now: Duration, what: &str) {
+        if self.violation.is_none() {
+            self.violation = Some(format!("{:.3} s: {what}", now.as_secs_f64()));
+        }
+    }
+
+    pub(super) fn trace(&self) -> Vec<String> {
+        self.trace.iter().cloned().collect()
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    pub(super) fn settling(&self) -> bool {
+        self.settling
+    }
+
+    pub(super) fn say(&mut self, now: Duration, line: impl FnOnce() -> String) {
+        if self.trace.len() >= TRACE {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(format!("{:8.3} {}", now.as_secs_f64(), line()));
+    }
+
+    pub(super) fn note(&mut self, now: Duration, host: usize, name: &'static str) {
+        if self.noted == Some((host, name)) {
+            return;
+        }
+        self.noted = Some((host, name));
+        self.say(now, || format!("{host}: ({name})"));
+    }
+
+    pub(super) fn started(&mut self, host: usize) {
+        self.highest.retain(|(at, _), _| *at != host);
+        self.sessions.retain(|(at, _), _| *at != host);
+    }
+
+    pub(super) fn ended(&mut self, host: usize) {
+        self.sessions.retain(|(at, _), _| *at != host);
+        self.late.remove(&host);
+    }
+
+    /// A fault between two hosts explains what happens until some time after `until`.
+    pub(super) fn touch(&mut self, a: usize, b: usize, until: Duration) {
+        let entry = self.touched.entry((a.min(b), a.max(b))).or_default();
+        *entry = (*entry).max(until + TOUCH_LASTS);
+    }
+
+    /// A count of unknown flavour wrapped between two hosts, which may cost them a session even at rest.
+    pub(super) fn wrapped(&mut self, a: usize, b: usize) {
+        self.wraps.insert((a.min(b), a.max(b)));
+    }
+
+    pub(super) fn woken_late(&mut self, now: Duration, host: usize) {
+        let late = self.late.entry(host).or_default();
+        *late += 1;
+        if *late > 3 {
+            self.broken(now, &format!("I1: host {host} asks for the past again and again"));
+        }
+    }
+
+    pub(super) fn woken_in_time(&mut self, host: usize) {
+        self.late.remove(&host);
+    }
+
+    pub(super) fn greeted(&mut self, now: Duration, host: usize, epoch: u32, to: SocketAddr) {
+        let times = self.hellos.entry((host, epoch, to)).or_default();
+        times.push_back(now);
+        while times.front().is_some_and(|at| *at + HELLO_WINDOW < now) {
+            times.pop_front();
+        }
+        let count = times.len();
+        self.say(now, || format!("{host}: HELLO to {to}"));
+        let most = if self.hostile { 2 * MAX_HELLOS } else { MAX_HELLOS };
+        if count > most {
+            self.broken(now, &format!("I7: host {host} said {count} HELLOs to {to} in {HELLO_WINDOW:?}"));
+        }
+    }
+
+    pub(super) fn bait(&mut self, endpoint: Endpoint) {
+        self.bait.entry(endpoint).or_default().0 += 1;
+    }
+
+    pub(super) fn connects(&mut self, now: Duration, endpoint: Endpoint) {
+        if let Some((beacons, connects)) = self.bait.get_mut(&endpoint) {
+            *connects += 1;
+            let (beacons, connects) = (*beacons, *connects);
+            if connects > 3 * beacons {
+                self.broken(now, &format!("I7: {connects} connects to {endpoint} for {beacons} beacons"));
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, now: Duration, host: usize, about: Option<usize>, event: Event) {
+        let mut hasher = DefaultHasher::new();
+        (self.digest, now, host, format!("{event:?}")).hash(&mut hasher);
+        self.digest = hasher.finish();
+        let who = about.map_or_else(|| "nobody".to_owned(), |about| format!("host {about}"));
+        let reason = match &event {
+            Event::Exit { reason, .. } => reason.as_str(),
+            _ => "",
+        };
+        self.say(now, || format!("{host}: {} {who} {:?} {reason}", event.kind(), event.group()));
+        let key = (host, event.peer());
+        let entered = self.sessions.contains_key(&key);
+        let wrapped = about.is_some_and(|about| self.wraps.contains(&(host.min(about), host.max(about))));
+        let restful = self.resting && !wrapped && matches!(event, Event::Enter { .. } | Event::Exit { .. });
+        if restful && about.is_some() {
+            self.broken(now, &format!("I7: at rest, host {host}: {} {who} {reason}", event.kind()));
+        }
+        match &event {
+            Event::Enter { .. } => {
+                if entered {
+                    self.broken(now, &format!("I2: host {host} entered {who} twice"));
+                }
+                self.sessions.insert(key, Session::default());
+            }
+            Event::Exit { reason, .. } => {
+                if !entered {
+                    self.broken(now, &format!("I2: host {host} told an Exit of {who} without an Enter"));
+                }
+                self.sessions.remove(&key);
+                let free = about.is_none_or(|about| {
+                    self.touched.get(&(host.min(about), host.max(about))).is_some_and(|until| now <= *until)
+                });
+                if !free {
+                    self.broken(
+                        now,
+                        &format!("I6: host {host} told an Exit ({reason}) of {who} without cause"),
+                    );
+                }
+                if *reason == ExitReason::ProtocolErrors && about.is_some() {
+                    self.broken(now, &format!("I9: host {host} holds {who} for hostile"));
+                }
+            }
+            Event::Leader { .. } | Event::IdentityConflict { .. } => {}
+            _ if !entered => {
+                self.broken(now, &format!("I2: host {host} told {} of {who} before Enter", event.kind()));
+            }
+            _ => {}
+        }
+        if let Some(session) = self.sessions.get_mut(&key) {
+            match event {
+                Event::Join { group, .. } => drop(session.groups.insert(group)),
+                Event::Leave { group, .. } => drop(session.groups.remove(&group)),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn delivered(
+        &mut self,
+        now: Duration,
+        host: usize,
+        from: usize,
+        peer: PeerId,
+        number: u64,
+        sent: u64,
+    ) {
+        if number > sent {
+            self.broken(now, &format!("I3: host {host} got {number} from host {from}, which sent {sent}"));
+        }
+        let highest = self.highest.entry((host, peer)).or_default();
+        let before = std::mem::replace(highest, number);
+        if number <= before {
+            self.broken(now, &format!("I3: host {host} got {number} from host {from} after {before}"));
+        }
+        let Some(session) = self.sessions.get_mut(&(host, peer)) else {
+            return self.broken(now, &format!("I2: host {host} got content from host {from} before Enter"));
+        };
+        let last = session.last.replace(number);
+        if let Some(last) = last.filter(|last| last + 1 != number) {
+            self.broken(
+                now,
+                &format!("I4: host {host} missed {} to {} of host {from} unreported", last + 1, number - 1),
+            );
+        }
+        if self.probes.get(&(from, host)) == Some(&number) {
+            self.probes.remove(&(from, host));
+        }
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.settling = true;
+    }
+}
+
+impl World {
+    /// The network has had its time: everybody sees everybody.
+    pub(super) fn check_rest(&mut self) {
+        if self.check.violation.is_some() {
+            return;
+        }
+        let live: Vec<_> = (0..self.hosts.len())
+            .filter(|host| matches!(self.hosts[*host].machine, Machine::Zyre(_) | Machine::Pyre(_)))
+            .collect();
+        for &host in &live {
+            if let Some(what) = live.iter().find_map(|peer| self.unlike(host, *peer)) {
+                self.check.broken(self.now, &format!("I5: {what}"));
+                return;
+            }
+            let ids: Vec<_> = live.iter().map(|peer| self.hosts[*peer].id).collect();
+            if let Machine::Zyre(node) = &self.hosts[host].machine {
+                let ghost = node.peers().find(|peer| {
+                    let good = !peer.headers.iter().any(|(key, _)| key == "X-HOSTILE");
+                    good && !ids.contains(&peer.id)
+                });
+                if let Some(ghost) = ghost.map(|peer| peer.id) {
+                    let ghost = self.host_of(ghost);
+                    self.check.broken(self.now, &format!("I5: host {host} sees a ghost ({ghost:?})"));
+                }
+            }
+        }
+        self.check.resting = true;
+        for &host in &live {
+            for (peer, link) in self.reachable(host, None) {
+                if let Some(to) = self.host_of(peer) {
+                    self.content(host, peer, link, None);
+                    let number = self.hosts[host].sent.get(&peer).copied().unwrap_or(0);
+                    if matches!(self.hosts[to].machine, Machine::Zyre(_)) {
+                        self.check.probes.insert((host, to), number);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn check_rest_lasted(&mut self) {
+        if let Some((from, to)) = self.check.probes.keys().next().copied() {
+            self.check
+                .broken(self.now, &format!("I5: a whisper from host {from} to host {to} did not arrive"));
+        }
+    }
+
+    /// How `host` sees `peer` otherwise than it is.
+    fn unlike(&self, host: usize, peer: usize) -> Option<String> {
+        if host == peer {
+            return None;
+        }
+        let id = self.hosts[peer].id;
+        let (groups, headers) = match &self.hosts[peer].machine {
+            Machine::Zyre(node) => (node.own_groups().to_vec(), true),
+            _ => (Vec::new(), false),
+        };
+        match &self.hosts[host].machine {
+            Machine::Zyre(node) => {
+                let seen: Vec<_> = node.peers().filter(|view| view.id == id).collect();
+                let [view] = seen.as_slice() else {
+                    return Some(format!("host {host} sees host {peer} {} times", seen.len()));
+                };
+                if !view.groups.iter().eq(groups.iter()) {
+                    return Some(format!(
+                        "host {host} sees host {peer} in {:?}, not {groups:?}",
+                        view.groups
+                    ));
+                }
+                let number = peer.to_string();
+                if headers && (view.headers.get("X-HOST") != Some(number.as_str()) || view.headers.len() != 1)
+                {
+                    return Some(format!("host {host} sees headers {:?} of host {peer}", view.headers));
+                }
+                let told = self.check.sessions.get(&(host, id)).map(|session| &session.groups);
+                if told != Some(view.groups) {
+                    return Some(format!("host {host} was told {told:?} of host {peer}, not {groups:?}"));
+                }
+                view.link.is_none().then(|| format!("host {host} has no link to host {peer}"))
+            }
+            Machine::Pyre(pyre) if headers => {
+                (!pyre.sees(id)).then(|| format!("pyre on host {host} does not see host {peer}"))
+            }
+            _ => None,
+        }
+    }
+}
