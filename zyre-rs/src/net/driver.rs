@@ -184,10 +184,22 @@ impl DriverTask {
         }
         trace!(?input, "input");
         self.parts.machine.handle(now, input);
+        if self.perform_all() {
+            // Content that was read before the question is no answer to it: it counts as heard now, not later.
+            self.tell_what_lines_heard(now);
+            self.perform_all();
+        }
+    }
+
+    /// Performs what the machine wants; says whether it asked a peer for a sign of life.
+    fn perform_all(&mut self) -> bool {
+        let mut asked = false;
         while let Some(output) = self.parts.machine.poll_output() {
             trace!(?output, "output");
+            asked |= matches!(output, Output::Send { command: Command::Ping, .. });
             self.perform(output);
         }
+        asked
     }
 
     /// Content goes past the driver; before time decides anything, the machine learns who was heard.

@@ -127,7 +127,10 @@ impl Share {
             if self.inbox.lock().grow(more, &mut self.overdraft, &self.notify) {
                 self.bytes = total;
             } else {
-                patience.wait(&self.notify).await;
+                if patience.ends_at.is_none() {
+                    self.inbox.0.counters.count("receive_budget_full");
+                }
+                patience.wait(&self.notify, &self.inbox.0.counters).await;
             }
         }
     }
@@ -183,7 +186,7 @@ impl Feed {
     pub(crate) async fn wait(&mut self, share: &mut Share) -> Result<(), Ended> {
         let mut patience = Patience::new(Some(&self.line));
         while !self.retry(share)? {
-            patience.wait(&share.notify).await;
+            patience.wait(&share.notify, &self.inbox.0.counters).await;
         }
         Ok(())
     }
@@ -235,13 +238,14 @@ impl Patience {
         Self { line: line.cloned(), ends_at: None }
     }
 
-    async fn wait(&mut self, notify: &Notify) {
+    async fn wait(&mut self, notify: &Notify, counters: &Counters) {
         let ends_at = *self.ends_at.get_or_insert_with(|| Instant::now() + STALLED_AFTER);
         if tokio::time::timeout_at(ends_at, notify.notified()).await.is_ok() {
             return;
         }
-        if let Some(line) = &self.line {
+        if let Some(line) = self.line.as_ref().filter(|line| !line.is_stalled()) {
             line.set_stalled(true);
+            counters.count("reader_stalled");
         }
         notify.notified().await;
     }

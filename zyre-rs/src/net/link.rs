@@ -96,11 +96,14 @@ pub(crate) async fn run(task: LinkTask) {
     let mut chunk = Chunk::default();
     let end = serve(&task, &mut chunk).await;
     task.outbox.abandon(&mut chunk);
-    let (link, driver) = (task.link, task.context.driver.clone());
+    let (link, context) = (task.link, task.context.clone());
     drop(task);
     if let End::Lost(cause) = end {
+        if cause == LinkLoss::Full {
+            context.counters.count("link_full");
+        }
         // Boxed: news is rare, and an idle link should not carry its size.
-        let _ = Box::pin(driver.tell(Input::LinkLost { link, cause })).await;
+        let _ = Box::pin(context.driver.tell(Input::LinkLost { link, cause })).await;
     }
 }
 

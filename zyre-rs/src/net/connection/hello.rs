@@ -105,10 +105,12 @@ impl Session<'_> {
     /// Says HELLO to the driver; true once it counts.
     pub(super) async fn say_hello(&mut self, hello: Hello) -> Result<bool, End> {
         let Connection { conn, source, .. } = self.connection;
+        let status = hello.status;
         let input = Input::Hello { conn: *conn, peer: self.peer, source: *source, hello };
         let admitted = self.admit(input).await?;
         if admitted {
             self.inbound = Inbound::after_hello();
+            self.status = Some(status);
         } else {
             self.connection.count("hello_refused");
         }

@@ -49,6 +49,8 @@ pub(super) struct Session<'a> {
     pub(super) feed: Option<Feed>,
     /// The driver has heard of this connection.
     pub(super) announced: bool,
+    /// The peer's count of its joins and leaves; not known after a resumption.
+    pub(super) status: Option<u8>,
     errors: u32,
     errors_since: Instant,
 }
@@ -65,6 +67,7 @@ impl<'a> Session<'a> {
             inbound: Inbound::after_hello(),
             feed: None,
             announced: false,
+            status: None,
             errors: 0,
             errors_since: Instant::now(),
         }
@@ -229,10 +232,23 @@ impl<'a> Session<'a> {
         let counter = match decoded {
             Ok(wire::Decoded { command: Command::Hello(_), .. }) => "hello_misnumbered",
             Ok(wire::Decoded { command: Command::Unknown { .. }, .. }) => "message_unknown_id",
-            Ok(wire::Decoded { command, .. }) => return Some(Found::Control(Box::new(command))),
+            Ok(wire::Decoded { command, .. }) => {
+                self.check_status(&command);
+                return Some(Found::Control(Box::new(command)));
+            }
             Err(error) => error.counter(),
         };
         self.error(counter)
+    }
+
+    /// Others die of a status that is not the previous one plus 1; here it is counted and never enforced (T13).
+    fn check_status(&mut self, command: &Command) {
+        let (Command::Join { status, .. } | Command::Leave { status, .. }) = command else { return };
+        let Some(last) = self.status.replace(*status) else { return };
+        // zyre.js counts modulo 255.
+        if *status != last.wrapping_add(1) && (last, *status) != (254, 0) {
+            self.connection.count("status_mismatch");
+        }
     }
 
     pub(super) fn error(&mut self, counter: &'static str) -> Option<Found> {
