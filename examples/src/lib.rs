@@ -1,13 +1,15 @@
 //! What the example programs share, so that each of them shows only its own idea.
 //!
-//! [`NodeArgs`] are the options every program takes, [`next_event`] ends a program on Ctrl-C, [`rpc`] reads and
+//! [`NodeArgs`] are the options every program takes, [`next_event`] and [`interrupted`] end a program on Ctrl-C, [`rpc`] reads and
 //! writes JSON-RPC 2.0 (one JSON text in frame 0 of a whisper), [`work`] is the dealer's bookkeeping.
 
 pub mod rpc;
 pub mod work;
 
 use clap::Args;
+use std::sync::OnceLock;
 use std::{error::Error, fmt};
+use tokio::sync::watch;
 use zyre_rs::{Event, Events, Node, NodeBuilder};
 
 /// The options every example takes.
@@ -39,7 +41,27 @@ impl NodeArgs {
 pub async fn next_event(events: &mut Events) -> Option<Event> {
     tokio::select! {
         event = events.next() => event,
-        _ = tokio::signal::ctrl_c() => None,
+        () = interrupted() => None,
+    }
+}
+
+/// Completes once the user has pressed Ctrl-C, also when nobody waited for it just then: a program that is busy
+/// between two events must not swallow it.
+pub async fn interrupted() {
+    static PRESSED: OnceLock<watch::Receiver<bool>> = OnceLock::new();
+    let listen = || {
+        let (press, pressed) = watch::channel(false);
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                press.send_replace(true);
+            }
+        });
+        pressed
+    };
+    let mut pressed = PRESSED.get_or_init(listen).clone();
+    if pressed.wait_for(|pressed| *pressed).await.is_err() {
+        // There are no signals here; the program ends by itself or by force.
+        std::future::pending::<()>().await;
     }
 }
 

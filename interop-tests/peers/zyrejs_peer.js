@@ -107,6 +107,12 @@ const commands = {
   count: ({ on }) => { counting = on; counters = {}; },
   counts: () => counters,
   await: ({ peer, next }) => { awaited[peer] = next; reportReached(peer); },
+  // Acts as if a message to (out) or from (in) a peer had got lost.
+  skip: ({ peer, way }) => {
+    const known = node._zyrePeers.getPeer(lower(peer));
+    if (way === 'out') known._sequenceOut += 1;
+    else known._sequenceIn -= 1;
+  },
   peers: () => Object.keys(node.getPeers()).map(upper),
   peers_in: ({ group }) => Object.keys(node.getGroup(group) || {}).map(upper),
   address: ({ peer }) => (node.getPeer(lower(peer)) || {}).endpoint || '',

@@ -1,15 +1,17 @@
-//! Runs real pyre and zyre.js nodes and lets tests talk to them.
+//! Runs nodes of this crate together with real pyre and zyre.js nodes and lets tests talk to them.
 //!
 //! [`provision`] fetches the two implementations on first use, [`netns`] builds a LAN out of network namespaces,
-//! [`peer`] drives one foreign node as a process. Nothing here touches a network that it did not make itself, and
+//! [`peer`] drives one node of any kind as a process. Nothing here touches a network that it did not make itself, and
 //! everything it makes is gone when its value is dropped, also when a test panics.
 //!
 //! A machine that cannot run such tests (not root, no Node.js, no package registry) skips them with a printed
 //! reason; with `ZYRE_INTEROP=required` in the environment it fails them instead. A test therefore starts with
 //! [`or_return!`].
 
+mod log;
 pub mod netns;
 pub mod peer;
+pub mod process;
 pub mod provision;
 
 use std::io::Write;

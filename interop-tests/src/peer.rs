@@ -1,23 +1,19 @@
-//! One foreign node as a process, driven over its standard input and output.
+//! One node as a process, foreign or ours, driven over its standard input and output.
 //!
-//! Every line the process prints is kept in the peer's log. Waits look at the whole log or at what came after a
-//! [`Mark`], are bounded, and print the log when they fail. Dropping a peer kills its process.
+//! All kinds take the same commands and print the same events (see [`Event`]). Dropping a peer kills its process.
 
-mod log;
-
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::ops::Deref;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 
-pub use self::log::{Counted, Event, Mark};
-use self::log::{Log, Shortened, hex};
+use crate::log::Shortened;
+pub use crate::log::{Counted, Event, Mark, hex, unhex};
 use crate::netns::Host;
-use crate::{Missing, fail, provision};
+pub use crate::process::Process;
+use crate::{Missing, provision};
 
 /// How long a peer may take to start and to answer a command.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,11 +46,16 @@ impl Spec {
         })
     }
 
+    /// A node of this crate.
+    pub fn ours(name: &str) -> Self {
+        Self::new(name, || Ok(Command::new(provision::adapter()?)))
+    }
+
     fn new(name: &str, command: fn() -> Result<Command, Missing>) -> Self {
         Self { command, options: Map::new() }.option("name", name)
     }
 
-    /// Joins a group before (pyre) or right after (zyre.js) the start.
+    /// Joins a group before (pyre, ours) or right after (zyre.js) the start.
     #[must_use]
     pub fn group(mut self, group: &str) -> Self {
         let groups = self.options.entry("groups").or_insert_with(|| json!([]));
@@ -74,8 +75,9 @@ impl Spec {
         self
     }
 
-    /// Sets any option of the adapter: `port` (UDP) for both; `iface`, `mailbox` (first TCP port tried), `evasive`
-    /// and `expired` (milliseconds) for zyre.js.
+    /// Sets any option of the adapter: `port` (UDP) for all; `iface`, `mailbox` (TCP port, the first one tried by
+    /// zyre.js), `evasive` and `expired` (milliseconds) for zyre.js and ours; `uuid`, `beacon` (bool) and `connect` (an
+    /// endpoint) for ours.
     #[must_use]
     pub fn option(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.options.insert(key.to_owned(), value.into());
@@ -93,66 +95,35 @@ impl Spec {
     pub fn spawn(&self, host: &Host) -> Result<Peer, Missing> {
         let mut command = (self.command)()?;
         command.arg(Value::Object(self.options.clone()).to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = host.enter(|| command.spawn());
-        let child = child.unwrap_or_else(|error| fail(&format!("cannot start {command:?}: {error}")));
         let name = self.options.get("name").and_then(Value::as_str).unwrap_or("unnamed");
-        Ok(Peer::attach(name, child))
+        let process = Process::spawn(name, host, command);
+        Ok(Peer::attach(process))
     }
 }
 
-/// A running foreign node.
+/// A running node.
 #[derive(Debug)]
 pub struct Peer {
-    name: String,
     id: String,
     endpoint: String,
-    child: Child,
-    stdin: Option<ChildStdin>,
-    log: Arc<Log>,
+    process: Process,
     commands: AtomicU64,
+}
+
+impl Deref for Peer {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
 }
 
 impl Peer {
     #[track_caller]
-    fn attach(name: &str, mut child: Child) -> Self {
-        let log = Arc::new(Log::default());
-        if let Some(stdout) = child.stdout.take() {
-            let log = Arc::clone(&log);
-            std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    log.push(Event::parse(&line));
-                }
-                log.push(Event::text("ENDED", "the process closed its output"));
-            });
-        }
-        if let Some(stderr) = child.stderr.take() {
-            let log = Arc::clone(&log);
-            std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    log.push(Event::text("STDERR", &line));
-                }
-            });
-        }
-        let stdin = child.stdin.take();
-        let mut peer = Self {
-            name: name.to_owned(),
-            id: String::new(),
-            endpoint: String::new(),
-            child,
-            stdin,
-            log,
-            commands: AtomicU64::new(1),
-        };
-        let ready = peer.wait_for("READY", |event| event.is("READY"), REPLY_TIMEOUT);
-        peer.id = ready.peer().to_owned();
-        peer.endpoint = ready.endpoint().to_owned();
-        peer
-    }
-
-    /// The node's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    fn attach(process: Process) -> Self {
+        let ready = process.wait_for("READY", |event| event.is("READY"), REPLY_TIMEOUT);
+        let (id, endpoint) = (ready.peer().to_owned(), ready.endpoint().to_owned());
+        Self { id, endpoint, process, commands: AtomicU64::new(1) }
     }
 
     /// The node's UUID as 32 upper-case hex digits.
@@ -187,6 +158,18 @@ impl Peer {
     #[track_caller]
     pub fn shout(&self, group: &str, frames: &[&[u8]]) {
         self.call(json!({"cmd": "shout", "group": group, "frames": hex_all(frames)}));
+    }
+
+    /// Makes pyre or zyre.js act as if the last message *to* a peer had got lost on the way.
+    #[track_caller]
+    pub fn lose_sent(&self, peer: &str) {
+        self.call(json!({"cmd": "skip", "peer": peer, "way": "out"}));
+    }
+
+    /// Makes pyre or zyre.js act as if the last message *from* a peer had got lost on the way.
+    #[track_caller]
+    pub fn lose_received(&self, peer: &str) {
+        self.call(json!({"cmd": "skip", "peer": peer, "way": "in"}));
     }
 
     /// The peers this node knows, as 32 upper-case hex digits each.
@@ -241,7 +224,9 @@ impl Peer {
         let since = self.mark();
         self.call(json!({"cmd": "await", "peer": sender, "next": next}));
         let reached = |event: &Event| event.is("REACHED") && event.peer() == sender;
-        Counted::read(&self.wait_since(since, &format!("number {next} from {sender}"), reached, timeout).0)
+        Counted::read(
+            &self.wait_since(since, &format!("number {next} from {sender}"), reached, timeout).value,
+        )
     }
 
     /// Stops the node with its goodbye; the process stays.
@@ -252,26 +237,7 @@ impl Peer {
 
     /// Ends the process at once, without a goodbye.
     pub fn kill(&mut self) {
-        // A paused process dies of it too.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    /// Freezes the process.
-    pub fn pause(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets a frozen process go on.
-    pub fn resume(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if pid.is_none_or(|pid| kill_process(pid, signal).is_err()) {
-            self.fail("cannot signal the process");
-        }
+        self.process.kill();
     }
 
     /// Sends a command and returns the value of its reply.
@@ -295,55 +261,14 @@ impl Peer {
             command.insert("id".to_owned(), id.into());
         }
         let since = self.mark();
-        let sent =
-            self.stdin.as_ref().map(|mut stdin| writeln!(stdin, "{command}").and_then(|()| stdin.flush()));
-        if !matches!(sent, Some(Ok(()))) {
+        if self.write_line(&command.to_string()).is_err() {
             return Err(format!("the process does not take commands: {}", Shortened(&name)));
         }
         let answers = |event: &Event| event.is("REPLY") && event.number("id") == Some(id);
         let reply = self.wait_since(since, &format!("reply to {}", Shortened(&name)), answers, REPLY_TIMEOUT);
-        match reply.0.get("error").and_then(Value::as_str) {
+        match reply.value.get("error").and_then(Value::as_str) {
             Some(error) => Err(format!("{}: {error}", Shortened(&name))),
-            None => Ok(reply.0.get("value").cloned().unwrap_or(Value::Null)),
-        }
-    }
-
-    /// The present end of the log.
-    pub fn mark(&self) -> Mark {
-        Mark(self.log.lock().events.len())
-    }
-
-    /// All events so far.
-    pub fn events(&self) -> Vec<Event> {
-        self.events_since(Mark(0))
-    }
-
-    /// The events after a mark.
-    pub fn events_since(&self, mark: Mark) -> Vec<Event> {
-        self.log.lock().events.iter().skip(mark.0).map(|(_, event)| event.clone()).collect()
-    }
-
-    /// Waits for an event anywhere in the log; `what` names it in the failure.
-    #[track_caller]
-    pub fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool, timeout: Duration) -> Event {
-        self.wait_since(Mark(0), what, wanted, timeout)
-    }
-
-    /// Waits for an event after a mark.
-    ///
-    /// # Panics
-    /// When it does not come in time, or the process ended; the message has the log.
-    #[track_caller]
-    pub fn wait_since(
-        &self,
-        mark: Mark,
-        what: &str,
-        wanted: impl Fn(&Event) -> bool,
-        timeout: Duration,
-    ) -> Event {
-        match self.log.find(mark.0, &wanted, timeout) {
-            Some(event) => event,
-            None => self.fail(&format!("no {what} within {timeout:?}")),
+            None => Ok(reply.value.get("value").cloned().unwrap_or(Value::Null)),
         }
     }
 
@@ -360,15 +285,25 @@ impl Peer {
         self.wait_for(&format!("JOIN {group} of {peer}"), joins, timeout)
     }
 
+    /// Waits for the EXIT of a peer after a mark.
     #[track_caller]
-    fn fail(&self, why: &str) -> ! {
-        fail(&format!("{} ({}): {why}\nits log:\n{}", self.name, self.id, self.log))
+    pub fn wait_exit(&self, mark: Mark, peer: &str, timeout: Duration) -> Event {
+        let exits = |event: &Event| event.is("EXIT") && event.peer() == peer;
+        self.wait_since(mark, &format!("EXIT of {peer}"), exits, timeout)
     }
-}
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.kill();
+    /// Waits for a whisper of a peer after a mark.
+    #[track_caller]
+    pub fn wait_whisper(&self, mark: Mark, peer: &str, timeout: Duration) -> Event {
+        let whispers = |event: &Event| event.is("WHISPER") && event.peer() == peer;
+        self.wait_since(mark, &format!("whisper of {peer}"), whispers, timeout)
+    }
+
+    /// Waits for a shout of a peer after a mark.
+    #[track_caller]
+    pub fn wait_shout(&self, mark: Mark, peer: &str, group: &str, timeout: Duration) -> Event {
+        let shouts = |event: &Event| event.is("SHOUT") && event.peer() == peer && event.group() == group;
+        self.wait_since(mark, &format!("shout of {peer} to {group}"), shouts, timeout)
     }
 }
 

@@ -60,6 +60,47 @@ pub fn namespaces() -> Result<(), Missing> {
     PROVIDED.get_or_init(install_namespace_tools).clone()
 }
 
+/// Provides the adapter that runs a node of this crate.
+///
+/// # Errors
+/// [`Missing`] when Cargo has not built it next to the tests.
+pub fn adapter() -> Result<PathBuf, Missing> {
+    let path = target()?.join("zyre-rs-peer");
+    if path.is_file() { Ok(path) } else { Err(Missing::new(format!("{} is not built", path.display()))) }
+}
+
+/// Provides a program of this workspace (`zyre` or an example), built as the tests are.
+///
+/// # Errors
+/// [`Missing`] when it does not build.
+pub fn program(name: &str) -> Result<PathBuf, Missing> {
+    static BUILT: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
+    let build = || {
+        let target = target()?;
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "build",
+            "--quiet",
+            "--manifest-path",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
+        ]);
+        cargo.args(["-p", "zyre-cli", "-p", "zyre-examples", "--bins"]);
+        cargo.arg("--target-dir").arg(target.parent().unwrap_or(&target));
+        if target.ends_with("release") {
+            cargo.arg("--release");
+        }
+        run(&mut cargo).map(|()| target)
+    };
+    Ok(BUILT.get_or_init(build).clone()?.join(name))
+}
+
+/// Where Cargo has put what it built together with the running test.
+fn target() -> Result<PathBuf, Missing> {
+    let test = std::env::current_exe().map_err(|error| io("find the running test", &error))?;
+    let folder = test.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    folder.map(Path::to_path_buf).ok_or_else(|| Missing::new("the running test is nowhere"))
+}
+
 fn install_pyre() -> Result<Python, Missing> {
     let system = find("python3").ok_or_else(|| Missing::new("python3 is not installed"))?;
     let home = cache()?.join(format!("pyre-{PYRE_VERSION}"));

@@ -298,6 +298,9 @@ impl Node {
     }
 
     fn check(&self, message: &Message) -> Result<(), SendError> {
+        if self.0.driver.has_stopped() {
+            return Err(SendError::Stopped);
+        }
         let (frames, size) = (message.len(), message.size());
         if frames == 0 {
             return Err(SendError::EmptyMessage);

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::io::BufRead;
-use zyre_examples::{Failure, NodeArgs};
+use zyre_examples::{Failure, NodeArgs, interrupted};
 use zyre_rs::{Event, printable};
 
 /// Shouts the lines of standard input to a group and prints what others say there.
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Failure> {
                 Some(_) => {}
                 None => break,
             },
-            _ = tokio::signal::ctrl_c() => break,
+            () = interrupted() => break,
         }
         alone = node.peers_in(group).is_empty();
     }

@@ -1,14 +1,10 @@
 //! pyre and zyre.js among themselves: proves the harness, and records what the two do to each other.
 
-use std::time::Duration;
-
 use zyre_interop_tests::netns::{Host, Lan};
 use zyre_interop_tests::or_return;
 use zyre_interop_tests::peer::{Counted, Event, Peer, Spec, flood_in_step};
 
-/// Discovery takes up to one beacon interval of 1 s; the rest is for a loaded machine.
-const DISCOVERED: Duration = Duration::from_secs(10);
-const DELIVERED: Duration = Duration::from_secs(5);
+use crate::common::{DELIVERED, DISCOVERED, meet};
 
 fn shout_of<'a>(sender: &'a Peer, group: &'a str) -> impl Fn(&Event) -> bool + 'a {
     move |event| event.is("SHOUT") && event.peer() == sender.id() && event.group() == group
@@ -20,15 +16,6 @@ fn whisper_of(sender: &Peer) -> impl Fn(&Event) -> bool + '_ {
 
 fn exit_of(peer: &str) -> impl Fn(&Event) -> bool + '_ {
     move |event| event.is("EXIT") && event.peer() == peer
-}
-
-/// Both have entered and are in `G` for each other.
-#[track_caller]
-fn meet(a: &Peer, b: &Peer) {
-    for (here, there) in [(a, b), (b, a)] {
-        here.wait_enter(there.id(), DISCOVERED);
-        here.wait_join(there.id(), "G", DISCOVERED);
-    }
 }
 
 #[test]

@@ -2,5 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "a failed expectation in a test's helper ends the test")]
 
+mod cli;
+mod common;
+mod content;
+mod discovery;
 mod foreign;
 mod lan;
+mod mixed;
+mod recovery;
+mod work;
+mod wrap;

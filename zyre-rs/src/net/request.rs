@@ -79,6 +79,11 @@ pub(crate) struct Driver(pub(crate) mpsc::Sender<Request>);
 pub(crate) struct Stopped;
 
 impl Driver {
+    /// Whether the node has stopped.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Tells the driver. Waits while its queue is full.
     pub(crate) async fn tell(&self, input: Input) -> Result<(), Stopped> {
         self.0.send(Request::Tell(input)).await.map_err(|_| Stopped)

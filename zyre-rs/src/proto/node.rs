@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 pub(super) const MAX_PEERS: usize = 1_024;
 /// Of these, peers that have not said HELLO.
 const MAX_GREETING: usize = 256;
+/// Of these, at one address: a flood from one host leaves places for others.
+const MAX_GREETING_PER_ADDRESS: usize = 128;
 /// How long a peer that is asked for a sign of life has to give one.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A peer seen at two addresses is asked no more often than this.
@@ -287,8 +289,11 @@ impl Node {
     }
 
     fn on_newcomer(&mut self, now: Instant, id: PeerId, endpoint: Endpoint, guess: Flavour, beacon: bool) {
-        let greeting = self.peers.values().filter(|peer| !peer.is_ready()).count();
-        if self.peers.len() >= MAX_PEERS || greeting >= MAX_GREETING {
+        let greeting = self.peers.values().filter(|peer| !peer.is_ready());
+        let (all, here) = greeting.fold((0, 0), |(all, here), peer| {
+            (all + 1, here + usize::from(peer.endpoint.ip() == endpoint.ip()))
+        });
+        if self.peers.len() >= MAX_PEERS || all >= MAX_GREETING || here >= MAX_GREETING_PER_ADDRESS {
             return self.count("newcomer_no_room");
         }
         if !self.budget.take(now, endpoint.ip()) {

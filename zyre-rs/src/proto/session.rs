@@ -252,11 +252,13 @@ impl Node {
     /// A repeated HELLO that changes nothing but the groups.
     fn update_groups(&mut self, now: Instant, id: PeerId, conn: ConnId, profile: Profile) {
         let Some(known) = self.peers.get(&id).and_then(|peer| peer.profile.as_ref()) else { return };
+        // A name that changes in mid-session is not taken: its events would not agree with its ENTER.
+        let name = known.name.clone();
         let left: Vec<_> = known.groups.difference(&profile.groups).cloned().collect();
         let joined: Vec<_> = profile.groups.difference(&known.groups).cloned().collect();
         left.into_iter().for_each(|group| self.on_peer_leave(now, id, group));
         joined.into_iter().for_each(|group| self.on_peer_join(now, id, group));
-        self.outputs.push_back(Output::Accept { conn, name: profile.name });
+        self.outputs.push_back(Output::Accept { conn, name });
     }
 
     /// Says HELLO again, in the same stream where there is one, and asks for the answer that proves it was taken.

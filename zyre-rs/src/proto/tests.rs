@@ -163,13 +163,21 @@ fn counted(outputs: &[Output], wanted: &str) -> bool {
 fn b2_a_flood_of_new_uuids_is_held_to_the_budget_and_known_peers_are_untouched() {
     let mut bench = Bench::new();
     bench.ready(1, true);
-    for n in 0..1_000_u16 {
-        let mut bytes = [200; 16];
-        bytes[..2].copy_from_slice(&n.to_be_bytes());
-        let beacon = Beacon { id: PeerId::from_bytes(bytes), port: 1_000 + n, key: None };
-        bench.tell(Input::Beacon { source: at("10.0.0.66:5670"), beacon });
-    }
-    assert_eq!(bench.node.peers.len(), 200);
+    let mut flood = |numbers: std::ops::Range<u16>, source: &str| {
+        for n in numbers {
+            let mut bytes = [200; 16];
+            bytes[..2].copy_from_slice(&n.to_be_bytes());
+            let beacon = Beacon { id: PeerId::from_bytes(bytes), port: 1_000 + n, key: None };
+            bench.tell(Input::Beacon { source: at(source), beacon });
+        }
+        bench.node.peers.len()
+    };
+    assert_eq!(flood(0..1_000, "10.0.0.66:5670"), 1 + 128, "the places one address may take");
+    assert_eq!(
+        flood(1_000..2_000, "10.0.0.67:5670"),
+        200,
+        "the budget of all together, the good one included"
+    );
     bench.live(5, &[1], &[]);
     assert_eq!(bench.node.peers().count(), 1);
 }

@@ -155,7 +155,7 @@ impl Net {
             let (consumed, status) = handshake.receive(&input).unwrap();
             input.drain(..consumed);
             if matches!(status, Status::Done(_)) {
-                return Peer { id: peer, stream, sequence: 0 };
+                return Peer { stream, sequence: 0 };
             }
             assert_ne!(timeout(PATIENCE, stream.read_buf(&mut input)).await.unwrap().unwrap(), 0);
         }
@@ -179,7 +179,6 @@ pub(in crate::net) fn shout(group: &str) -> Command {
 }
 
 pub(in crate::net) struct Peer {
-    pub(in crate::net) id: PeerId,
     pub(in crate::net) stream: TcpStream,
     /// Of the last message.
     pub(in crate::net) sequence: u16,

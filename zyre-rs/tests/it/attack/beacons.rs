@@ -74,8 +74,9 @@ async fn b2_at_most_256_peers_wait_for_their_hello() {
     let stage = Stage::new().await;
     let mut port = 1;
     let full = async {
-        // Two sources, so that the share of neither is what stops them.
-        let flooders = [Attacker::at(&stage, 2).await, Attacker::at(&stage, 3).await];
+        // Three sources, so that the share of none is what stops them.
+        let flooders =
+            [Attacker::at(&stage, 2).await, Attacker::at(&stage, 3).await, Attacker::at(&stage, 4).await];
         while stage.counter("newcomer_no_room") == 0 {
             for flooder in &flooders {
                 flooder.beacon(random_id(), port).await;

@@ -4,7 +4,7 @@ use super::*;
 async fn a_connection_of_another_protocol_is_closed_at_its_first_bytes() {
     let (net, _events) = net().await;
     let stream = TcpStream::connect(net.address).await.unwrap();
-    let mut peer = Peer { id: id(1), stream, sequence: 0 };
+    let mut peer = Peer { stream, sequence: 0 };
     peer.write(b"GET / HTTP/1.1\r\n").await;
     peer.closed().await;
 }
@@ -16,7 +16,7 @@ async fn an_identity_that_is_not_a_nodes_is_refused_and_another_prefix_is_only_c
         let mut stream = TcpStream::connect(net.address).await.unwrap();
         let mut handshake = Handshake::new(Role::Dealer { identity }, Mechanism::Null);
         stream.write_all(&handshake.take_output()).await.unwrap();
-        let mut peer = Peer { id: id(7), stream, sequence: 0 };
+        let mut peer = Peer { stream, sequence: 0 };
         if refused {
             peer.closed().await;
         } else {
@@ -31,7 +31,7 @@ async fn an_identity_that_is_not_a_nodes_is_refused_and_another_prefix_is_only_c
 async fn a_handshake_and_a_hello_have_a_deadline() {
     let (net, _events) = net().await;
     let stream = TcpStream::connect(net.address).await.unwrap();
-    let mut silent = Peer { id: id(1), stream, sequence: 0 };
+    let mut silent = Peer { stream, sequence: 0 };
     let mut greeted = net.greet(id(2)).await;
     let start = Instant::now();
     silent.closed().await;

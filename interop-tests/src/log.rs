@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 /// A place in a peer's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(pub(super) usize);
+pub struct Mark(pub(crate) usize);
+
+impl Mark {
+    /// The begin of the log.
+    pub const START: Self = Self(0);
+}
 
 /// How the numbered messages of one sender arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +36,33 @@ impl Counted {
         Self { received: count, next: count, ..Self::default() }
     }
 
-    pub(super) fn read(value: &Value) -> Self {
+    /// Takes a message whose first eight bytes are its number.
+    pub fn take(&mut self, frame: &[u8]) {
+        let Some(number) = frame.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) else { return };
+        self.received += 1;
+        if number < self.next {
+            self.reordered += 1;
+            return;
+        }
+        if number > self.next {
+            self.missing += number - self.next;
+            self.first_gap = self.first_gap.or(Some(self.next));
+        }
+        self.next = number + 1;
+    }
+
+    /// As the adapters report it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "received": self.received,
+            "next": self.next,
+            "missing": self.missing,
+            "reordered": self.reordered,
+            "first_gap": self.first_gap,
+        })
+    }
+
+    pub(crate) fn read(value: &Value) -> Self {
         let number = |key| value.get(key).and_then(Value::as_u64);
         let required = |key| number(key).unwrap_or_default();
         Self {
@@ -45,17 +76,44 @@ impl Counted {
 }
 
 /// One line a peer printed: an event of its node (`ENTER`, `EXIT`, `JOIN`, `LEAVE`, `WHISPER`, `SHOUT`; zyre.js also
-/// `EXPIRED`) or of its adapter (`READY`, `REPLY`, `REACHED`, `FLOODED`, `DIED`, `STDERR`, `ENDED`).
+/// `EXPIRED`, ours `EVASIVE` and `SILENT`) or of its adapter (`READY`, `REPLY`, `REACHED`, `FLOODED`, `DIED`); `STDOUT`
+/// and `STDERR` are other lines, and `ENDED` is the end of its output.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event(pub(super) Value);
+pub struct Event {
+    pub(crate) value: Value,
+    at: Instant,
+}
 
 impl Event {
-    pub(super) fn parse(line: &str) -> Self {
-        serde_json::from_str(line).map_or_else(|_| Self::text("STDOUT", line), Self)
+    pub(crate) fn parse(line: &str) -> Self {
+        match serde_json::from_str(line) {
+            Ok(value @ Value::Object(_)) => Self { value, at: Instant::now() },
+            _ => Self::text("STDOUT", line),
+        }
     }
 
-    pub(super) fn text(kind: &str, text: &str) -> Self {
-        Self(json!({"event": kind, "text": text}))
+    pub(crate) fn text(kind: &str, text: &str) -> Self {
+        Self { value: json!({"event": kind, "text": text}), at: Instant::now() }
+    }
+
+    /// When the line came.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// A line that was no JSON, of standard output (`STDOUT`) or standard error (`STDERR`).
+    pub fn line(&self) -> &str {
+        self.string("text")
+    }
+
+    /// The line as it was printed, for what the functions here do not name.
+    pub fn json(&self) -> &Value {
+        &self.value
+    }
+
+    /// Why the peer of an EXIT has left; only our node tells.
+    pub fn reason(&self) -> &str {
+        self.string("reason")
     }
 
     /// Whether the event is of this kind.
@@ -90,34 +148,34 @@ impl Event {
 
     /// A header of an ENTER.
     pub fn header(&self, key: &str) -> Option<&str> {
-        self.0.get("headers")?.get(key)?.as_str()
+        self.value.get("headers")?.get(key)?.as_str()
     }
 
     /// The content of a WHISPER or SHOUT; zyre.js shows the first frame only.
     pub fn frames(&self) -> Vec<Vec<u8>> {
-        let frames = self.0.get("frames").and_then(Value::as_array);
+        let frames = self.value.get("frames").and_then(Value::as_array);
         frames.into_iter().flatten().filter_map(Value::as_str).map(unhex).collect()
     }
 
     fn string(&self, key: &str) -> &str {
-        self.0.get(key).and_then(Value::as_str).unwrap_or_default()
+        self.value.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
-    pub(super) fn number(&self, key: &str) -> Option<u64> {
-        self.0.get(key).and_then(Value::as_u64)
+    pub(crate) fn number(&self, key: &str) -> Option<u64> {
+        self.value.get(key).and_then(Value::as_u64)
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     started_at: Instant,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) events: Vec<(Duration, Event)>,
+pub(crate) struct State {
+    pub(crate) events: Vec<Event>,
     ended: bool,
 }
 
@@ -128,19 +186,19 @@ impl Default for Log {
 }
 
 impl Log {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, event: Event) {
+    pub(crate) fn push(&self, event: Event) {
         let mut state = self.lock();
         state.ended |= event.is("ENDED");
-        state.events.push((self.started_at.elapsed(), event));
+        state.events.push(event);
         self.changed.notify_all();
     }
 
     /// Looks at each event from `next` on, waiting for more until the timeout or the end of the process.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         mut next: usize,
         wanted: &dyn Fn(&Event) -> bool,
@@ -149,7 +207,7 @@ impl Log {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
         loop {
-            while let Some((_, event)) = state.events.get(next) {
+            while let Some(event) = state.events.get(next) {
                 if wanted(event) {
                     return Some(event.clone());
                 }
@@ -167,15 +225,16 @@ impl Log {
 impl fmt::Display for Log {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        for (at, event) in &state.events {
-            writeln!(out, "{:8.3} {}", at.as_secs_f64(), Shortened(&event.0.to_string()))?;
+        for event in &state.events {
+            let at = event.at.saturating_duration_since(self.started_at);
+            writeln!(out, "{:8.3} {}", at.as_secs_f64(), Shortened(&event.value.to_string()))?;
         }
         Ok(())
     }
 }
 
 /// Shows at most 300 characters, so that a failure with a large body stays readable.
-pub(super) struct Shortened<'a>(pub(super) &'a str);
+pub(crate) struct Shortened<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Shortened<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,13 +247,15 @@ impl fmt::Display for Shortened<'_> {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes as hex digits.
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
     bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte)]).collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+/// Bytes from hex digits; what are none is left out.
+pub fn unhex(text: &str) -> Vec<u8> {
     let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let byte = |pair: &[u8]| match *pair {
         [high, low] => Some((nibble(high)? << 4) | nibble(low)?),
