@@ -235,6 +235,15 @@ impl Peer {
         self.call(json!({"cmd": "stop"}));
     }
 
+    /// As [`Peer::stop`], without waiting for its end: zyre.js may die of an assertion of its libzmq (`pipe.cpp`) in
+    /// it, after its goodbye is out.
+    #[track_caller]
+    pub fn begin_stop(&self) {
+        if self.write_line(r#"{"cmd": "stop"}"#).is_err() {
+            self.fail("the process does not take commands");
+        }
+    }
+
     /// Ends the process at once, without a goodbye.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -73,7 +73,7 @@ fn pyre_and_zyrejs_exchange_what_both_can() {
     p.whisper(j.id(), &[b"psst"]);
     assert_eq!(j.wait_for("whisper", whisper_of(&p), DELIVERED).frames(), [b"psst"]);
 
-    j.stop();
+    j.begin_stop();
     p.wait_for("EXIT of j", exit_of(j.id()), DELIVERED);
 }
 

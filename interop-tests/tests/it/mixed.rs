@@ -126,8 +126,7 @@ fn a_clean_stop_is_seen_at_once_both_ways() {
             // Something said just before is not lost by us.
             leaver.whisper(other.id(), &[b"last words"]);
             let (mark, said) = (other.mark(), Instant::now());
-            // Nobody waits for the reply: with a message under way zyre.js may die of an assertion in its libzmq.
-            leaver.write_line(r#"{"cmd": "stop"}"#).expect("the process takes commands");
+            leaver.begin_stop();
             let exit = other.wait_exit(mark, leaver.id(), DELIVERED);
             let took = millis(said, exit.at());
             let (gone, seen_by) = if we_stop { ("ours", kind) } else { (kind, "ours") };
