@@ -19,7 +19,7 @@ pub struct Peer {
     /// What it says of itself; sent once, with its HELLO.
     pub headers: Headers,
     /// The groups it is in.
-    pub groups: BTreeSet<GroupName>,
+    pub groups: Arc<BTreeSet<GroupName>>,
 }
 
 /// A peer and the link that carries what is sent to it.
@@ -44,7 +44,7 @@ impl Membership {
         let peers: BTreeMap<_, _> = peers.map(|entry| (entry.peer.id, Arc::new(entry))).collect();
         let mut groups: BTreeMap<GroupName, Vec<Arc<Entry>>> = BTreeMap::new();
         for entry in peers.values() {
-            for group in &entry.peer.groups {
+            for group in entry.peer.groups.iter() {
                 groups.entry(group.clone()).or_default().push(entry.clone());
             }
         }

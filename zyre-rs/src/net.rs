@@ -8,6 +8,7 @@ pub(crate) mod counters;
 pub(crate) mod driver;
 pub(crate) mod gossip;
 pub(crate) mod groups;
+pub(crate) mod heap;
 pub(crate) mod inbox;
 pub(crate) mod interface;
 pub(crate) mod line;

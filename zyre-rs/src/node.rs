@@ -27,7 +27,7 @@ use tokio::time::Instant;
 /// Frames a message may have; peers of this crate take no more (attack row T4).
 const MAX_FRAMES: usize = 1_023;
 /// A task that only sends lets others run after this many messages; tokio's own budget would stop it every 128.
-const MESSAGES_PER_TURN: usize = 1_024;
+const MESSAGES_PER_TURN: usize = 4_096;
 /// And after this many bytes.
 const TURN: usize = 256 * 1024;
 

@@ -62,7 +62,7 @@ pub(crate) struct Connection {
 struct End;
 
 /// Serves a connection until it ends. `greeted` is called once the handshake is done; it is dropped when it fails.
-pub(crate) async fn run(connection: Connection, greeted: impl FnOnce() + Send) {
+pub(crate) async fn run(connection: Box<Connection>, greeted: impl FnOnce() + Send) {
     // Boxed: it ends soon, and an idle connection should not carry its size.
     let Ok(greeting) = Box::pin(greet(&connection)).await else { return };
     greeted();

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tracing::{debug, trace};
 
 /// Requests taken at once before their consequences are published.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 /// The goodbye beacon is repeated, since a lost one leaves a ghost for 30 s.
 const GOODBYES: u32 = 3;
 const GOODBYE_INTERVAL: Duration = Duration::from_millis(30);

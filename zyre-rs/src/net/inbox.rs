@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 /// A connection waits once this much of its peer is queued; with one message of any size on top it stays far
 /// below the 8 MiB of T15. A few reads' worth keeps the data in the cache, and more was slower.
-const WINDOW: usize = 384 * 1024;
+const WINDOW: usize = 768 * 1024;
 /// Most messages of one peer before it is another peer's turn.
 const TURN_MESSAGES: usize = 64;
 /// Most bytes of one peer before it is another peer's turn.
@@ -159,7 +159,7 @@ pub(crate) struct Feed {
     leash: Arc<Leash>,
     session: u32,
     /// The batch that waits for room; here, so that a connection cut short still has it counted.
-    waiting: Option<Batch>,
+    waiting: Option<Box<Batch>>,
 }
 
 impl Feed {
@@ -175,7 +175,7 @@ impl Feed {
     }
 
     /// Queues a batch at once if there is room; `Ok(false)` means go on with [`wait`](Self::wait).
-    pub(crate) fn try_push(&mut self, batch: Batch, share: &mut Share) -> Result<bool, Ended> {
+    pub(crate) fn try_push(&mut self, batch: Box<Batch>, share: &mut Share) -> Result<bool, Ended> {
         debug_assert!(self.waiting.is_none(), "one batch waits at a time");
         self.waiting = Some(batch);
         self.retry(share)

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a link with nothing to write keeps its buffers: longer than the pauses of a busy one.
-const KEEP_BUFFERS: Duration = Duration::from_secs(1);
+const KEEP_BUFFERS: Duration = Duration::from_millis(100);
 
 /// A peer that has said nothing for so long has probably nothing queued for us, which it would throw away
 /// on our second HELLO (pyre).

@@ -122,8 +122,9 @@ impl Open {
         self.leashes.insert(conn, Arc::clone(&leash));
         let mailbox = Arc::clone(&self.mailbox);
         let place = pending::Place { pending: Arc::clone(&self.pending), conn };
+        let connection = Box::new(Connection { stream, conn, source, mailbox, leash });
         self.tasks.spawn(async move {
-            connection::run(Connection { stream, conn, source, mailbox, leash }, move || drop(place)).await;
+            connection::run(connection, move || drop(place)).await;
             conn
         });
     }

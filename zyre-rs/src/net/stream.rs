@@ -1,6 +1,7 @@
 //! A byte stream by readiness, so that an idle connection holds no buffer: TCP, or memory in tests.
 
 use bytes::BytesMut;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -35,8 +36,14 @@ macro_rules! each {
 
 impl Stream {
     /// Waits until a read will not block (or the end is reached). Cancel safe.
+    ///
+    /// One task may wait at a time; that makes the wait a third of what tokio's own `readable` carries.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        each!(self, stream => stream.readable().await)
+        match self {
+            Self::Tcp(stream) => poll_fn(|cx| stream.poll_read_ready(cx)).await,
+            #[cfg(feature = "test-util")]
+            Self::Memory(pipe) => pipe.readable().await,
+        }
     }
 
     /// Reads into the spare capacity; 0 is the end, `WouldBlock` means wait for `readable`.
@@ -44,9 +51,13 @@ impl Stream {
         each!(self, stream => stream.try_read_buf(buffer))
     }
 
-    /// Waits until a write will not block. Cancel safe.
+    /// Waits until a write will not block. Cancel safe. One task may wait at a time.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        each!(self, stream => stream.writable().await)
+        match self {
+            Self::Tcp(stream) => poll_fn(|cx| stream.poll_write_ready(cx)).await,
+            #[cfg(feature = "test-util")]
+            Self::Memory(pipe) => pipe.writable().await,
+        }
     }
 
     /// Writes some of the slices; `WouldBlock` means wait for `writable`.

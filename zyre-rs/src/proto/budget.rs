@@ -67,21 +67,24 @@ impl NewcomerBudget {
 }
 
 /// A wait that doubles with each use up to a limit, spread by up to a quarter so that peers do not march in step.
+///
+/// Kept in milliseconds: every peer has three.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
-    first: Duration,
-    max: Duration,
-    next: Duration,
+    first: u32,
+    max: u32,
+    next: u32,
 }
 
 impl Backoff {
     pub(super) fn new(first: Duration, max: Duration) -> Self {
-        Self { first, max, next: first }
+        let millis = |wait: Duration| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        Self { first: millis(first), max: millis(max), next: millis(first) }
     }
 
     /// The next wait. `spread` is any number; its low bits choose the place inside the spread.
     pub(super) fn step(&mut self, spread: u64) -> Duration {
-        let wait = self.next;
+        let wait = Duration::from_millis(self.next.into());
         self.next = self.next.saturating_mul(2).min(self.max);
         let quarter = wait / 4;
         wait - quarter + quarter.mul_f64((spread & 0xff) as f64 / 255.0)

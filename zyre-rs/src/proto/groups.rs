@@ -70,7 +70,7 @@ impl Node {
         if profile.groups.len() >= crate::wire::MAX_GROUPS && !profile.groups.contains(&group) {
             return self.count("peer_groups_over_limit");
         }
-        profile.groups.insert(group.clone());
+        Arc::make_mut(&mut profile.groups).insert(group.clone());
         self.touch();
         self.emit(Event::Join { peer: id, name, group: group.clone() });
         if self.is_member(&group) {
@@ -82,7 +82,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let name = peer.name();
         let Some(profile) = &mut peer.profile else { return };
-        profile.groups.remove(&group);
+        Arc::make_mut(&mut profile.groups).remove(&group);
         self.touch();
         self.emit(Event::Leave { peer: id, name, group: group.clone() });
         self.on_member_gone(now, id, &group);
@@ -167,7 +167,7 @@ impl Node {
         let name = if leader == self.me {
             String::from_utf8_lossy(&self.greeting.name).into()
         } else {
-            self.peers.get(&leader).map_or_else(|| Arc::from(""), super::peer::Peer::name)
+            self.peers.get(&leader).map_or_else(|| Arc::from(""), |peer| peer.name())
         };
         self.emit(Event::Leader { peer: leader, name, group });
     }

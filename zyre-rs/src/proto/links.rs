@@ -160,7 +160,10 @@ impl Node {
     }
 
     pub(super) fn peer_of_link(&mut self, id: LinkId) -> Option<&mut Peer> {
-        self.peers.values_mut().find(|peer| peer.link.as_ref().is_some_and(|link| link.id == id))
+        self.peers
+            .values_mut()
+            .map(|peer| &mut **peer)
+            .find(|peer| peer.link.as_ref().is_some_and(|link| link.id == id))
     }
 
     fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {

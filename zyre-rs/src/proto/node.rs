@@ -63,7 +63,8 @@ pub struct Node {
     pub(super) me: PeerId,
     /// What a HELLO says now.
     pub(super) greeting: Arc<HelloFields>,
-    pub(super) peers: BTreeMap<PeerId, Peer>,
+    /// Boxed: the tree would else keep room for as many again.
+    pub(super) peers: BTreeMap<PeerId, Box<Peer>>,
     pub(super) elections: Elections,
     pub(super) dials: Vec<Dial>,
     pub(super) outputs: VecDeque<Output>,
@@ -172,7 +173,7 @@ impl Node {
 
     /// Peers that have said HELLO, by UUID.
     pub fn peers(&self) -> impl Iterator<Item = PeerView<'_>> {
-        self.peers.values().filter_map(Peer::view)
+        self.peers.values().filter_map(|peer| peer.view())
     }
 
     /// The groups this node is in.
@@ -305,7 +306,7 @@ impl Node {
         let mut peer = Peer::new(now, id, endpoint, endpoint.ip());
         peer.flavour = guess;
         peer.beacon_at = beacon.then_some(now);
-        self.peers.insert(id, peer);
+        self.peers.insert(id, Box::new(peer));
         self.open_link(now, id);
     }
 
@@ -359,11 +360,11 @@ impl Node {
     /// Asks a peer for a sign of life; silence ends its session.
     pub(super) fn doubt(&mut self, now: Instant, id: PeerId, moved_to: Option<Endpoint>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let recently = |doubt: &Doubt| now < doubt.asked_at + MOVE_PROBE_INTERVAL;
+        let recently = |doubt: &Box<Doubt>| now < doubt.asked_at + MOVE_PROBE_INTERVAL;
         if peer.doubt.as_ref().is_some_and(recently) {
             return;
         }
-        peer.doubt = Some(Doubt { asked_at: now, decide_at: Some(now + PROBE_TIMEOUT), moved_to });
+        peer.doubt = Some(Box::new(Doubt { asked_at: now, decide_at: Some(now + PROBE_TIMEOUT), moved_to }));
         self.send(id, Command::Ping);
     }
 

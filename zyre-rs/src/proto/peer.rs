@@ -36,7 +36,8 @@ pub(super) struct Profile {
     pub(super) name: Arc<str>,
     pub(super) endpoint: Endpoint,
     pub(super) headers: Headers,
-    pub(super) groups: BTreeSet<GroupName>,
+    /// Shared with the application's view of the peer.
+    pub(super) groups: Arc<BTreeSet<GroupName>>,
 }
 
 /// A peer as others may see it; only peers that are ready are shown.
@@ -51,7 +52,7 @@ pub struct PeerView<'a> {
     /// Its headers.
     pub headers: &'a Headers,
     /// The groups it is in.
-    pub groups: &'a BTreeSet<GroupName>,
+    pub groups: &'a Arc<BTreeSet<GroupName>>,
     /// The link that carries what is sent to it.
     pub link: Option<LinkId>,
 }
@@ -125,8 +126,8 @@ pub(super) struct Peer {
     pub(super) profile: Option<Profile>,
     pub(super) link: Option<Link>,
     pub(super) mailbox: Mailbox,
-    pub(super) newcomer: Option<Newcomer>,
-    pub(super) doubt: Option<Doubt>,
+    pub(super) newcomer: Option<Box<Newcomer>>,
+    pub(super) doubt: Option<Box<Doubt>>,
     pub(super) live: Liveness,
     pub(super) beacon_at: Option<Instant>,
     pub(super) goodbye_at: Option<Instant>,
@@ -235,7 +236,7 @@ impl Peer {
             Some(self.live.next_deadline(timers, self.is_ready())),
             retry_at,
             self.newcomer.as_ref().map(|newcomer| newcomer.decide_at),
-            self.doubt.and_then(|doubt| doubt.decide_at),
+            self.doubt.as_ref().and_then(|doubt| doubt.decide_at),
             self.goodbye_by,
             self.greet_at,
             self.verify_by,

@@ -8,6 +8,7 @@ use crate::wire::{Command, Endpoint, HelloFields};
 use crate::{EndpointPolicy, Event, ExitReason, Headers, PeerId};
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A HELLO this soon after ours is its answer and asks for none (attack row T8).
@@ -51,7 +52,7 @@ impl Node {
             if !self.make_room_at(now, endpoint) {
                 return self.outputs.push_back(Output::Refuse(conn));
             }
-            self.peers.insert(id, Peer::new(now, id, endpoint, source.ip()));
+            self.peers.insert(id, Box::new(Peer::new(now, id, endpoint, source.ip())));
             self.adopt_dial(id, source);
         } else if let Err(counter) = usable {
             // It is known by its beacon, which says where it is.
@@ -126,7 +127,7 @@ impl Node {
         let decide_at =
             if same_source { peer.rehello_at.max(now + HANDOVER_QUIET) } else { now + PROBE_TIMEOUT };
         let newcomer = Newcomer { conn, source, hello, decide_at, same_source, asked_at: now };
-        if let Some(earlier) = peer.newcomer.replace(newcomer) {
+        if let Some(earlier) = peer.newcomer.replace(Box::new(newcomer)) {
             self.outputs.push_back(Output::Refuse(earlier.conn));
         }
         if same_source {
@@ -161,8 +162,8 @@ impl Node {
         self.admit(now, id, newcomer);
     }
 
-    fn admit(&mut self, now: Instant, id: PeerId, newcomer: Newcomer) {
-        let Newcomer { conn, source, hello, asked_at, .. } = newcomer;
+    fn admit(&mut self, now: Instant, id: PeerId, newcomer: Box<Newcomer>) {
+        let Newcomer { conn, source, hello, asked_at, .. } = *newcomer;
         self.on_admissible_hello(now, asked_at, conn, id, source, hello);
     }
 
@@ -231,7 +232,7 @@ impl Node {
 
     /// Greeting → Ready.
     fn enter(&mut self, now: Instant, id: PeerId, conn: ConnId, mut profile: Profile) {
-        let groups = std::mem::take(&mut profile.groups);
+        let groups = Arc::unwrap_or_clone(std::mem::take(&mut profile.groups));
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let (name, endpoint, headers) = (profile.name.clone(), profile.endpoint, profile.headers.clone());
         peer.profile = Some(profile);
@@ -456,7 +457,7 @@ impl Node {
     pub(super) fn decide_doubt(&mut self, now: Instant, id: PeerId) {
         let Some(doubt) = self.peers.get_mut(&id).and_then(|peer| peer.doubt.as_mut()) else { return };
         doubt.decide_at = None;
-        let doubt = *doubt;
+        let doubt = **doubt;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let alive = peer.live.heard_since(doubt.asked_at);
         match doubt.moved_to {
@@ -502,7 +503,7 @@ fn read_profile(hello: &HelloFields, fallback: Endpoint) -> (Profile, bool, bool
         name: String::from_utf8_lossy(&hello.name).into(),
         endpoint: Endpoint::decode(&hello.endpoint).unwrap_or(fallback),
         headers,
-        groups: hello.groups.iter().cloned().collect(),
+        groups: Arc::new(hello.groups.iter().cloned().collect()),
     };
     (profile, native, native)
 }

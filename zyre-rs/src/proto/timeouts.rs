@@ -29,7 +29,7 @@ impl Node {
         if self.asks(id, |peer| reached(peer.goodbye_by)) {
             return self.decide_goodbye(id);
         }
-        if self.asks(id, |peer| reached(peer.doubt.and_then(|doubt| doubt.decide_at))) {
+        if self.asks(id, |peer| reached(peer.doubt.as_ref().and_then(|doubt| doubt.decide_at))) {
             self.decide_doubt(now, id);
         }
         let gone_after = self.gone_after();
@@ -52,7 +52,7 @@ impl Node {
     }
 
     fn asks(&self, id: PeerId, question: impl Fn(&Peer) -> bool) -> bool {
-        self.peers.get(&id).is_some_and(question)
+        self.peers.get(&id).is_some_and(|peer| question(peer))
     }
 
     fn retry_link(&mut self, now: Instant, id: PeerId) {

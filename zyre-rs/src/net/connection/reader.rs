@@ -3,6 +3,7 @@
 
 use super::handshake::retry;
 use super::{Connection, End, STUCK_TIMEOUT};
+use crate::net::heap;
 use crate::net::inbox::Share;
 use crate::net::line::Line;
 use crate::zmtp::next_read_size;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What one read of a busy socket returns.
-const READ_SIZE: usize = 64 * 1024;
+/// What a read of a busy connection gets room for, and beyond which a message is one of its own. Each read costs a
+/// system call and wakes the application, each byte of room some cache.
+const MAX_READ_SIZE: usize = 256 * 1024;
 /// What a read of a quiet one gets room for: most say a HELLO and then little, and a mesh starts many at once.
 const FIRST_READ_SIZE: usize = 4 * 1024;
 /// A read into less than this part of the room is not worth its system call.
@@ -120,7 +122,10 @@ impl Reader {
                 Ok(0) => return Err(End),
                 Ok(_) => {
                     if self.bytes.len() == self.bytes.capacity() {
-                        self.room = (self.room * 4).min(READ_SIZE);
+                        self.room = (self.room * 4).min(MAX_READ_SIZE);
+                        if self.room == MAX_READ_SIZE {
+                            heap::expect_load();
+                        }
                     }
                     // A peer that floods must not hold the thread.
                     tokio::task::coop::consume_budget().await;
@@ -164,7 +169,7 @@ impl Reader {
     }
 
     fn wants_share(&self, missing: usize) -> bool {
-        self.target(missing) > READ_SIZE
+        self.target(missing) > MAX_READ_SIZE
     }
 
     /// Makes room for the next read: exactly the rest of a large message, so that the next one starts in a buffer
@@ -172,8 +177,11 @@ impl Reader {
     fn make_room(&mut self, missing: usize) {
         let space = self.bytes.capacity() - self.bytes.len();
         let target = self.target(missing);
-        let enough =
-            if target > READ_SIZE { target - self.bytes.len() } else { missing.max(self.room / MIN_SPACE) };
+        let enough = if target > MAX_READ_SIZE {
+            target - self.bytes.len()
+        } else {
+            missing.max(self.room / MIN_SPACE)
+        };
         if space >= enough {
             return;
         }

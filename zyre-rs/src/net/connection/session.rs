@@ -279,7 +279,7 @@ impl<'a> Session<'a> {
         }
         let (pieces, groups) = self.gather.take();
         let bytes = self.reader.take_parsed();
-        let batch = Batch::new(feed.peer, feed.name.clone(), bytes, pieces, groups);
+        let batch = Box::new(Batch::new(feed.peer, feed.name.clone(), bytes, pieces, groups));
         if !feed.try_push(batch, &mut self.reader.share).map_err(|_| End)? {
             Box::pin(feed.wait(&mut self.reader.share)).await.map_err(|_| End)?;
         }

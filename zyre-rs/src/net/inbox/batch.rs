@@ -12,7 +12,7 @@ const COPY_UP_TO: usize = 1024;
 /// Frames up to this size are copied out with their neighbours, [`CHUNK`] bytes at a time: an allocation each would
 /// cost more than all the rest, and what one kept frame pins is still little.
 const TINY: usize = 128;
-const CHUNK: usize = 1024;
+const CHUNK: usize = 2048;
 /// A larger frame shares the read's buffer only if it is at least one such part of it.
 const GOOD_PART: usize = 8;
 /// What a batch costs beyond its bytes, so that a flood of tiny ones is bounded too.

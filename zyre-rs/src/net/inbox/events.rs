@@ -24,7 +24,7 @@ const PAUSE_AFTER: usize = 1024;
 pub struct Events {
     inbox: Inbox,
     turn: Turn,
-    batch: Option<Batch>,
+    batch: Option<Box<Batch>>,
     since_pause: usize,
 }
 
@@ -139,7 +139,7 @@ impl Stream for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        let lost = self.inbox.lock().abandon(self.batch.as_ref());
+        let lost = self.inbox.lock().abandon(self.batch.as_deref());
         self.inbox.0.counters.add(DISCARDED, lost);
     }
 }

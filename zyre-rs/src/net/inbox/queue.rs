@@ -17,7 +17,7 @@ const EVENT_COST: usize = 256;
 #[derive(Debug)]
 pub(super) enum Item {
     Event(Event),
-    Batch(Batch),
+    Batch(Box<Batch>),
 }
 
 impl Item {
@@ -158,10 +158,10 @@ impl Queue {
         peer: PeerId,
         session: u32,
         share: usize,
-        batch: &mut Option<Batch>,
+        batch: &mut Option<Box<Batch>>,
         notify: &Arc<Notify>,
     ) -> Pushed {
-        let cost = batch.as_ref().map_or(0, Batch::cost);
+        let cost = batch.as_ref().map_or(0, |batch| batch.cost());
         let used = self.used().saturating_sub(share);
         let Some(lane) = self.lanes.get_mut(&peer) else { return Pushed::Refused };
         if self.closed || lane.exits != session {
@@ -210,7 +210,7 @@ impl Queue {
     }
 
     /// Takes back the batch being read: what is left of it comes first in the next turn.
-    pub(super) fn put_back(&mut self, batch: Batch) {
+    pub(super) fn put_back(&mut self, batch: Box<Batch>) {
         if batch.is_drained() {
             self.settle(batch.peer, batch.cost());
         } else if let Some(lane) = self.lanes.get_mut(&batch.peer) {
@@ -238,6 +238,8 @@ impl Queue {
                 turn.peer = None;
                 if let Some(lane) = self.lanes.get_mut(&peer) {
                     lane.in_turn = false;
+                    // A peer with nothing to say should not cost its busiest hour.
+                    lane.items = VecDeque::new();
                 }
                 self.tidy(peer);
             } else if turn.is_spent() {

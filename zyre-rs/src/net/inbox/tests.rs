@@ -11,7 +11,7 @@ fn feed(inbox: &Inbox, peer: u8) -> (Feed, Share) {
 }
 
 /// `count` whispers of `size` bytes.
-fn batch(peer: u8, count: usize, size: usize) -> Batch {
+fn batch(peer: u8, count: usize, size: usize) -> Box<Batch> {
     let piece = |n: usize| Piece {
         start: (n * size) as u32,
         length: size as u32,
@@ -19,7 +19,7 @@ fn batch(peer: u8, count: usize, size: usize) -> Batch {
         more: false,
     };
     let buffer = Bytes::from(vec![peer; count * size]);
-    Batch::new(id(peer), "n".into(), buffer, (0..count).map(piece).collect(), Vec::new())
+    Box::new(Batch::new(id(peer), "n".into(), buffer, (0..count).map(piece).collect(), Vec::new()))
 }
 
 fn exit(peer: u8) -> Event {

@@ -9,6 +9,7 @@ use super::Refused;
 use super::backlog::{Backlog, Content, Control};
 use super::chunk::{Chunk, Head, Tally, wire_size};
 use crate::message::Message;
+use crate::net::heap;
 use crate::proto::sequence::{FIRST, Flavour, Next, Outbound};
 use crate::wire::{Command, Hello, HelloFields, Limit, put_hello_header};
 use crate::zmtp;
@@ -239,6 +240,7 @@ impl Queue {
     #[inline]
     fn roll(&mut self) {
         if self.open.is_full() {
+            heap::expect_load();
             let mut fresh = self.spares.pop().unwrap_or_default();
             fresh.reserve();
             self.full.push_back(std::mem::replace(&mut self.open, fresh));

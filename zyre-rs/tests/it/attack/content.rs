@@ -65,7 +65,7 @@ async fn t13_a_wrong_status_byte_is_counted_and_not_enforced() {
     stage.hears(peer.id, "still here").await;
     assert_eq!(stage.counter("status_mismatch"), 2);
     let groups = stage.victim.peer(peer.id).unwrap().groups;
-    assert_eq!(groups, [group(b"c"), group(b"d")].into());
+    assert_eq!(*groups, [group(b"c"), group(b"d")].into());
     stage.finish().await;
 }
 

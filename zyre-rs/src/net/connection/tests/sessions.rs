@@ -296,6 +296,6 @@ async fn an_idle_connection_costs_little() {
         mailbox: net.mailbox,
         leash: Arc::default(),
     };
-    let size = size_of_val(&super::super::run(connection, || ()));
-    assert!(size <= 1_344, "{size} bytes");
+    let size = size_of_val(&super::super::run(Box::new(connection), || ()));
+    assert!(size <= 896, "{size} bytes");
 }
