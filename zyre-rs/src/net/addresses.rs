@@ -1,6 +1,5 @@
 //! Which of the host's addresses this node uses: those of its interfaces, and those from which it has dialled out.
 
-use super::interface::InterfaceAddr;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
@@ -16,10 +15,6 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn use_interfaces(&self, interfaces: &[InterfaceAddr]) -> Subnets {
-        self.use_subnets(interfaces.iter().map(|interface| (interface.ip, interface.prefix_len)).collect())
-    }
-
     pub(crate) fn use_subnets(&self, subnets: Subnets) -> Subnets {
         self.subnets.write().unwrap_or_else(PoisonError::into_inner).clone_from(&subnets);
         subnets

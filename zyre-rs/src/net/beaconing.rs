@@ -113,15 +113,15 @@ impl Udp {
     fn refresh(&mut self) -> Option<Subnets> {
         self.refresh_at = Instant::now() + REFRESH_INTERVAL;
         let existing = enumerate().inspect_err(|error| debug!(%error, "cannot list interfaces")).ok()?;
-        if self.watcher.refresh(existing).is_empty() {
-            return None;
-        }
-        if let Some(sockets) = &mut self.sockets
+        let before = self.watcher.subnets();
+        if !self.watcher.refresh(existing).is_empty()
+            && let Some(sockets) = &mut self.sockets
             && let Err(error) = sockets.update(self.watcher.current())
         {
             warn!(%error, "beacons work on fewer interfaces than wanted");
         }
-        Some(self.addresses.use_interfaces(self.watcher.current()))
+        let subnets = self.watcher.subnets();
+        (subnets != before).then(|| self.addresses.use_subnets(subnets))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: replaying all changes onto an empty list gives [`Watcher::current`].
 
 use super::{Family, InterfaceAddr, InterfaceChoice, SelectError};
+use std::net::IpAddr;
 
 /// One difference between two looks at the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,22 @@ pub(crate) struct Watcher {
     choice: InterfaceChoice,
     family: Family,
     current: Vec<InterfaceAddr>,
+    beside: Vec<InterfaceAddr>,
+}
+
+/// The further IPv6 addresses of interfaces used by their link-local one. This node beacons from that alone, but zyre
+/// beacons from a wider one where it has it, and is as near.
+fn beside(current: &[InterfaceAddr], existing: &[InterfaceAddr]) -> Vec<InterfaceAddr> {
+    let used = |found: &&InterfaceAddr| {
+        found.ip.is_ipv6()
+            && current.iter().any(|known| {
+                known.index == found.index
+                    && known.ip.is_ipv6()
+                    && known.is_link_local()
+                    && known.ip != found.ip
+            })
+    };
+    existing.iter().filter(used).cloned().collect()
 }
 
 impl Watcher {
@@ -33,12 +50,18 @@ impl Watcher {
         existing: &[InterfaceAddr],
     ) -> Result<Self, SelectError> {
         let current = choice.select(family, existing)?;
-        Ok(Self { choice, family, current })
+        let beside = beside(&current, existing);
+        Ok(Self { choice, family, current, beside })
     }
 
     /// The addresses to work on now; empty while everything chosen is gone.
     pub(crate) fn current(&self) -> &[InterfaceAddr] {
         &self.current
+    }
+
+    /// The subnets in which peers are near, each with this host's address there; those to beacon in come first.
+    pub(crate) fn subnets(&self) -> Vec<(IpAddr, u8)> {
+        self.current.iter().chain(&self.beside).map(|near| (near.ip, near.prefix_len)).collect()
     }
 
     /// Compares with the addresses the host has now and says what changed, removals first.
@@ -57,6 +80,7 @@ impl Watcher {
         let new = next.iter().filter(|found| absent(found, &self.current)).cloned();
         let changes =
             gone.map(InterfaceChange::Removed).chain(new.map(InterfaceChange::Added)).collect::<Vec<_>>();
+        self.beside = beside(&next, &existing);
         self.current = next;
         changes
     }
@@ -109,6 +133,22 @@ mod tests {
         let (old, new) = (example("eth0", 2, "10.0.0.5/24"), example("eth0", 2, "10.0.0.9/24"));
         let mut watcher = watch("eth0", std::slice::from_ref(&old));
         assert_eq!(watcher.refresh(vec![new.clone()]), [Removed(old), Added(new)]);
+    }
+
+    #[test]
+    fn peers_are_near_at_every_ipv6_address_of_an_interface_that_beacons_by_ipv6() {
+        let (v4, link) = (example("eth0", 2, "10.0.0.5/24"), example("eth0", 2, "fe80::5/64"));
+        let (unique, elsewhere) = (example("eth0", 2, "fd77::5/64"), example("usb0", 3, "fd78::5/64"));
+        let existing = vec![unique.clone(), v4.clone(), link.clone(), elsewhere];
+        let subnet = |near: &InterfaceAddr| (near.ip, near.prefix_len);
+        let mut watcher = Watcher::new(InterfaceChoice::Auto, Family::Both, &existing).unwrap();
+        assert_eq!(watcher.subnets(), [&v4, &link, &unique].map(subnet));
+        assert_eq!(watcher.refresh(vec![v4.clone(), link.clone()]), []);
+        assert_eq!(watcher.subnets(), [&v4, &link].map(subnet));
+        assert_eq!(watcher.refresh(existing.clone()), []);
+        assert_eq!(watcher.subnets(), [&v4, &link, &unique].map(subnet));
+        let watcher = Watcher::new(InterfaceChoice::Auto, Family::V4, &existing).unwrap();
+        assert_eq!(watcher.subnets(), [subnet(&v4)]);
     }
 
     #[test]

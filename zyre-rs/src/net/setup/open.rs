@@ -41,7 +41,7 @@ pub(super) fn discovery(
         }
         selected => (selected.map_err(unusable)?, config.beacon),
     };
-    addresses.use_interfaces(watcher.current());
+    addresses.use_subnets(watcher.subnets());
     let channel = BeaconChannel::from_environment(config.beacon_port);
     let sockets = beacon.then(|| BeaconSockets::open(channel, watcher.current())).transpose()?;
     Ok((Transport::System, Beaconing::Udp(Box::new(Udp::new(sockets, watcher, addresses.clone())))))
