@@ -194,7 +194,7 @@ impl Node {
         let (profile, native, elects) = read_profile(&hello, peer.endpoint);
         peer.native = native;
         peer.elects |= elects;
-        if native {
+        if native || only_zyre_says(&hello, &profile) {
             self.learn_flavour(id, Flavour::Uint16);
         } else {
             self.learn_flavour(id, Flavour::guess_by_name(id, &hello.name));
@@ -488,6 +488,11 @@ impl Node {
 fn unspecified_at(text: &[u8], source: SocketAddr) -> Option<Endpoint> {
     let port = text.strip_prefix(b"tcp://0.0.0.0:").and_then(|port| std::str::from_utf8(port).ok())?;
     Endpoint::new(SocketAddr::new(source.ip(), port.parse().ok()?)).ok()
+}
+
+/// Signs of zyre C (and gyre): pyre and zyre.js speak neither CURVE nor IPv6.
+fn only_zyre_says(hello: &HelloFields, profile: &Profile) -> bool {
+    hello.headers.iter().any(|(key, _)| key == b"X-PUBLICKEY") || profile.endpoint.ip().is_ipv6()
 }
 
 /// What a HELLO says, for people; the header by which we know our own is not for them.
