@@ -3,8 +3,11 @@
 use crate::net::outbox::Outbox;
 use crate::wire::Endpoint;
 use crate::{GroupName, Headers, PeerId};
+use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// A peer as this node sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,45 @@ pub struct Peer {
     pub headers: Headers,
     /// The groups it is in.
     pub groups: Arc<BTreeSet<GroupName>>,
+}
+
+/// The current view, read by every send without a lock, and the news that it has changed. It ends with its publisher.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    current: Arc<ArcSwap<Membership>>,
+    changed: watch::Receiver<()>,
+}
+
+/// The driver's end of a [`View`].
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    current: Arc<ArcSwap<Membership>>,
+    changed: watch::Sender<()>,
+}
+
+pub(crate) fn view() -> (Publisher, View) {
+    let current = Arc::new(ArcSwap::default());
+    let (sender, changed) = watch::channel(());
+    (Publisher { current: current.clone(), changed: sender }, View { current, changed })
+}
+
+impl Publisher {
+    pub(crate) fn publish(&self, membership: Membership) {
+        self.current.store(Arc::new(membership));
+        self.changed.send_replace(());
+    }
+}
+
+impl View {
+    /// The view as of now.
+    pub(crate) fn get(&self) -> impl Deref<Target = Arc<Membership>> {
+        self.current.load()
+    }
+
+    /// Waits for a change that came after this clone was made or last waited; false at the end. Cancel safe.
+    pub(crate) async fn changed(&mut self) -> bool {
+        self.changed.changed().await.is_ok()
+    }
 }
 
 /// A peer and the link that carries what is sent to it.

@@ -2,7 +2,7 @@
 //! else is asked of the driver (`net/driver.rs`).
 
 use crate::config::Config;
-use crate::membership::{Entry, Membership, Peer};
+use crate::membership::{Entry, Membership, Peer, View};
 use crate::net::counters::Counters;
 use crate::net::inbox::Inbox;
 use crate::net::outbox::{Head, LinkStats, Outbox, Refused};
@@ -21,7 +21,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// Frames a message may have; peers of this crate take no more (attack row T4).
@@ -66,7 +66,7 @@ pub(crate) struct Handle {
     /// Bytes of a HELLO that the names of groups may take.
     pub(crate) hello_room: usize,
     pub(crate) driver: Driver,
-    pub(crate) membership: watch::Receiver<Arc<Membership>>,
+    pub(crate) membership: View,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
     pub(crate) gossip_addresses: Vec<SocketAddr>,
@@ -85,7 +85,7 @@ impl fmt::Debug for Node {
             .field("id", &self.0.id)
             .field("name", &self.0.name)
             .field("endpoint", &self.0.endpoint)
-            .field("membership", &**self.0.membership.borrow())
+            .field("membership", &**self.0.membership.get())
             .finish_non_exhaustive()
     }
 }
@@ -146,7 +146,7 @@ impl Node {
     }
 
     fn has_room_for(&self, group: &GroupName) -> bool {
-        let membership = self.0.membership.borrow();
+        let membership = self.0.membership.get();
         let bytes = group_bytes(membership.own_groups().chain([group]));
         membership.own_groups().count() < crate::wire::MAX_GROUPS && bytes <= self.0.hello_room
     }
@@ -177,7 +177,7 @@ impl Node {
 
     /// One consistent view of peers and groups as of now.
     pub fn membership(&self) -> Arc<Membership> {
-        self.0.membership.borrow().clone()
+        self.0.membership.get().clone()
     }
 
     /// Waits until the membership satisfies a condition; `false` if the node stopped before it did.
@@ -188,37 +188,44 @@ impl Node {
     /// Cancel safe.
     pub async fn wait_until(&self, mut condition: impl FnMut(&Membership) -> bool) -> bool {
         let mut membership = self.0.membership.clone();
-        membership.wait_for(|membership| condition(membership)).await.is_ok()
+        loop {
+            if condition(&membership.get()) {
+                return true;
+            }
+            if !membership.changed().await {
+                return false;
+            }
+        }
     }
 
     /// The UUIDs of all peers that have entered, in ascending order.
     pub fn peers(&self) -> Vec<PeerId> {
-        self.0.membership.borrow().peers().map(|peer| peer.id).collect()
+        self.0.membership.get().peers().map(|peer| peer.id).collect()
     }
 
     /// The UUIDs of the peers in a group, in ascending order; this node's own is not among them.
     pub fn peers_in(&self, group: impl AsRef<str>) -> Vec<PeerId> {
-        self.0.membership.borrow().members(group.as_ref()).map(|peer| peer.id).collect()
+        self.0.membership.get().members(group.as_ref()).map(|peer| peer.id).collect()
     }
 
     /// The UUIDs of the peers with exactly this name.
     pub fn peers_named(&self, name: &str) -> Vec<PeerId> {
-        self.0.membership.borrow().peers().filter(|peer| &*peer.name == name).map(|peer| peer.id).collect()
+        self.0.membership.get().peers().filter(|peer| &*peer.name == name).map(|peer| peer.id).collect()
     }
 
     /// What is known of a peer; `None` if it is not there.
     pub fn peer(&self, id: PeerId) -> Option<Peer> {
-        self.0.membership.borrow().peer(id).cloned()
+        self.0.membership.get().peer(id).cloned()
     }
 
     /// The groups this node is in.
     pub fn own_groups(&self) -> Vec<GroupName> {
-        self.0.membership.borrow().own_groups().cloned().collect()
+        self.0.membership.get().own_groups().cloned().collect()
     }
 
     /// The groups peers are in.
     pub fn peer_groups(&self) -> Vec<GroupName> {
-        self.0.membership.borrow().peer_groups().cloned().collect()
+        self.0.membership.get().peer_groups().cloned().collect()
     }
 
     /// Queues a message for one peer. Messages to a peer arrive in the order in which they were queued,
@@ -313,7 +320,7 @@ impl Node {
     }
 
     fn whisper_now(&self, peer: PeerId, frames: &[Bytes]) -> Result<(), WhisperRefused> {
-        let membership = self.0.membership.borrow();
+        let membership = self.0.membership.get();
         let entry = membership.entry(peer).ok_or(WhisperRefused::Unknown)?;
         let link = entry.link.as_ref().ok_or(WhisperRefused::Link)?;
         link.send_content(Head::Whisper, frames).map_err(|_| WhisperRefused::Link)
@@ -321,7 +328,7 @@ impl Node {
 
     /// Serves every member whose link has room; the others are returned.
     fn shout_now(&self, group: &GroupName, frames: &[Bytes]) -> (usize, Vec<PeerId>) {
-        let membership = self.0.membership.borrow();
+        let membership = self.0.membership.get();
         let mut queued = 0;
         let mut slow = Vec::new();
         for entry in membership.entries_in(group.as_bytes()) {
@@ -344,7 +351,7 @@ impl Node {
         let mut membership = self.0.membership.clone();
         loop {
             let link: Option<Arc<Outbox>> = {
-                let now = membership.borrow_and_update();
+                let now = membership.get();
                 now.entry(peer).ok_or(SendError::UnknownPeer(peer))?.link.clone()
             };
             let refused = match &link {
@@ -362,7 +369,8 @@ impl Node {
                         Ok(())
                     }
                     // A link is replaced within one change of the membership.
-                    _ => membership.changed().await.map_err(|_| SendError::Stopped),
+                    _ if membership.changed().await => Ok(()),
+                    _ => Err(SendError::Stopped),
                 }
             };
             match tokio::time::timeout_at(deadline, room).await {

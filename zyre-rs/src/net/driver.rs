@@ -12,7 +12,7 @@ use super::line::Line;
 use super::link::{self, LinkContext, LinkTask};
 use super::outbox::Outbox;
 use super::request::{Admission, Ask, Leash, Request};
-use crate::membership::{Entry, Membership, Peer};
+use crate::membership::{Entry, Membership, Peer, Publisher};
 use crate::proto::{self, ConnId, Input, LinkId, Output};
 use crate::wire::{Beacon, Command, Endpoint};
 use crate::{Event, PeerId};
@@ -26,6 +26,8 @@ use tracing::{debug, trace};
 
 /// Requests taken at once before their consequences are published.
 const BATCH: usize = 32;
+/// How often links are asked to give back what they do not need.
+const RELAX_INTERVAL: Duration = Duration::from_secs(1);
 /// The goodbye beacon is repeated, since a lost one leaves a ghost for 30 s.
 const GOODBYES: u32 = 3;
 const GOODBYE_INTERVAL: Duration = Duration::from_millis(30);
@@ -39,7 +41,7 @@ pub(crate) struct Parts {
     pub(crate) links: Arc<LinkContext>,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) membership: watch::Sender<Arc<Membership>>,
+    pub(crate) membership: Publisher,
     pub(crate) own_groups: Arc<OwnGroups>,
     pub(crate) abandoned: Arc<Notify>,
     /// Pulled to end the listeners and with them all connections.
@@ -72,6 +74,7 @@ pub(crate) struct DriverTask {
     waiting: HashMap<ConnId, (PeerId, oneshot::Sender<Admission>)>,
     stalled: BTreeSet<PeerId>,
     deferred: Vec<Deferred>,
+    relax_at: std::time::Instant,
     published: u64,
     /// Peers whose PING-OK says that they have taken everything; only while the node drains.
     draining: Option<BTreeSet<PeerId>>,
@@ -87,6 +90,7 @@ impl DriverTask {
             waiting: HashMap::new(),
             stalled: BTreeSet::new(),
             deferred: Vec::new(),
+            relax_at: Instant::now().into_std() + RELAX_INTERVAL,
             // Differs from any revision, so that the first look publishes.
             published: u64::MAX,
             draining: None,
@@ -181,6 +185,10 @@ impl DriverTask {
         }
         if now >= self.parts.machine.next_deadline() {
             self.tell_what_lines_heard(now);
+        }
+        if now >= self.relax_at {
+            self.relax_at = now + RELAX_INTERVAL;
+            self.links.values().for_each(|outbox| outbox.relax());
         }
         trace!(?input, "input");
         self.parts.machine.handle(now, input);
@@ -312,7 +320,7 @@ impl DriverTask {
                 },
                 link: view.link.and_then(|link| self.links.get(&link).cloned()),
             });
-            self.parts.membership.send_replace(Arc::new(Membership::new(entries, own)));
+            self.parts.membership.publish(Membership::new(entries, own));
         }
         for deferred in self.deferred.drain(..) {
             match deferred {

@@ -23,10 +23,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
-
-/// How long a link with nothing to write keeps its buffers: longer than the pauses of a busy one.
-const KEEP_BUFFERS: Duration = Duration::from_millis(100);
+use tokio::time::{Instant, sleep};
 
 /// A peer that has said nothing for so long has probably nothing queued for us, which it would throw away
 /// on our second HELLO (pyre).
@@ -131,7 +128,7 @@ impl Writer<'_> {
         loop {
             let next = match self.task.outbox.next(chunk) {
                 Step::Write => self.write(chunk).await,
-                Step::Idle => self.idle().await,
+                Step::Idle => self.wait().await,
                 Step::Held => Box::pin(self.hold()).await,
                 Step::Ended { full } => return End::of(full),
             };
@@ -161,17 +158,6 @@ impl Writer<'_> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = chunk.slices(&mut slices);
         self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())
-    }
-
-    /// Nothing to write: first with the buffers kept, then without.
-    async fn idle(&mut self) -> Result<(), End> {
-        if self.task.outbox.has_memory() {
-            match Box::pin(timeout(KEEP_BUFFERS, self.wait())).await {
-                Ok(result) => return result,
-                Err(_) => self.task.outbox.shrink(),
-            }
-        }
-        self.wait().await
     }
 
     /// Waits until something is to be done, and reads what the peer says.

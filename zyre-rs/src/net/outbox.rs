@@ -238,13 +238,18 @@ impl Outbox {
         }
     }
 
-    /// Whether [`shrink`](Self::shrink) would give anything back.
-    pub(crate) fn has_memory(&self) -> bool {
-        self.lock().has_memory()
+    /// Gives back what an idle link does not need, if it has been idle since this was last called. The driver calls it
+    /// now and then; a timer for each pause of each link would cost more than it saves.
+    pub(crate) fn relax(&self) {
+        let mut queue = self.lock();
+        if !std::mem::take(&mut queue.used) {
+            queue.shrink();
+        }
     }
 
-    pub(crate) fn shrink(&self) {
-        self.lock().shrink();
+    #[cfg(test)]
+    pub(crate) fn has_memory(&self) -> bool {
+        self.lock().has_memory()
     }
 
     /// The task ends, with a chunk it may not have written whole.

@@ -15,7 +15,7 @@ use super::link::LinkContext;
 use super::listener;
 use super::request::{Driver, Leash};
 use crate::config::Config;
-use crate::membership::Membership;
+use crate::membership;
 use crate::node::Handle;
 use crate::proto;
 use crate::wire::Endpoint;
@@ -90,7 +90,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
         let is_welcome = move |local: SocketAddr, _| anywhere || addresses.is_welcome(local.ip());
         tokio::spawn(listener::run(listener, mailbox.clone(), is_welcome, door.clone()));
     }
-    let (membership, watched) = watch::channel(Arc::new(Membership::default()));
+    let (membership, view) = membership::view();
     let abandoned = Arc::new(Notify::new());
     let task = DriverTask::new(Parts {
         machine,
@@ -126,7 +126,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
         max_message,
         hello_room,
         driver,
-        membership: watched,
+        membership: view,
         inbox,
         counters,
         gossip_addresses,

@@ -51,6 +51,11 @@ impl Stream {
         each!(self, stream => stream.try_read_buf(buffer))
     }
 
+    /// Reads into a slice; otherwise as [`try_read_buf`](Self::try_read_buf).
+    pub(crate) fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        each!(self, stream => stream.try_read(space))
+    }
+
     /// Waits until a write will not block. Cancel safe. One task may wait at a time.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {

@@ -360,8 +360,8 @@ impl Node {
     /// Asks a peer for a sign of life; silence ends its session.
     pub(super) fn doubt(&mut self, now: Instant, id: PeerId, moved_to: Option<Endpoint>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let recently = |doubt: &Box<Doubt>| now < doubt.asked_at + MOVE_PROBE_INTERVAL;
-        if peer.doubt.as_ref().is_some_and(recently) {
+        let recently = |doubt: &Doubt| now < doubt.asked_at + MOVE_PROBE_INTERVAL;
+        if peer.doubt.as_deref().is_some_and(recently) {
             return;
         }
         peer.doubt = Some(Box::new(Doubt { asked_at: now, decide_at: Some(now + PROBE_TIMEOUT), moved_to }));

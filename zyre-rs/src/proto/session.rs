@@ -159,11 +159,11 @@ impl Node {
         if let Mailbox::Open(old) = peer.mailbox {
             self.outputs.push_back(Output::Refuse(old));
         }
-        self.admit(now, id, newcomer);
+        self.admit(now, id, *newcomer);
     }
 
-    fn admit(&mut self, now: Instant, id: PeerId, newcomer: Box<Newcomer>) {
-        let Newcomer { conn, source, hello, asked_at, .. } = *newcomer;
+    fn admit(&mut self, now: Instant, id: PeerId, newcomer: Newcomer) {
+        let Newcomer { conn, source, hello, asked_at, .. } = newcomer;
         self.on_admissible_hello(now, asked_at, conn, id, source, hello);
     }
 
@@ -411,7 +411,7 @@ impl Node {
         peer.mailbox = if peer.is_ready() { Mailbox::Closed { expected } } else { Mailbox::None };
         if let Some(newcomer) = peer.newcomer.take() {
             if now >= peer.rehello_at {
-                return self.admit(now, id, newcomer);
+                return self.admit(now, id, *newcomer);
             }
             peer.newcomer = Some(newcomer);
             return;

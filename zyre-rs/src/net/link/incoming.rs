@@ -3,7 +3,7 @@
 use super::{End, LinkTask};
 use crate::net::stream::Stream;
 use crate::proto::LinkLoss;
-use crate::zmtp::{Handshake, Header, Received};
+use crate::zmtp::{Header, Received};
 use bytes::{Buf, BytesMut};
 use std::io;
 
@@ -30,10 +30,14 @@ impl Incoming {
     }
 
     pub(super) fn fill(&mut self, stream: &Stream) -> Result<(), End> {
-        self.buffer.reserve(Handshake::MAX_INPUT.saturating_sub(self.buffer.len()).max(1));
-        match stream.try_read_buf(&mut self.buffer) {
+        // On the stack: as a rule there is nothing, and this is asked after every write.
+        let mut space = [0; 512];
+        match stream.try_read(&mut space) {
             Ok(0) => Err(End::Lost(LinkLoss::Closed)),
-            Ok(_) => Ok(()),
+            Ok(read) => {
+                self.buffer.extend_from_slice(space.get(..read).unwrap_or_default());
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error.into()),
         }

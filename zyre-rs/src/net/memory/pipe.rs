@@ -81,6 +81,16 @@ impl Pipe {
         Ok(())
     }
 
+    pub(crate) fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = BytesMut::with_capacity(space.len());
+        // Exactly as much room as the slice has: what does not fit must stay in the pipe.
+        let spare = buffer.capacity() - space.len();
+        buffer.resize(spare, 0);
+        let read = self.try_read_buf(&mut buffer)?;
+        space.iter_mut().zip(buffer.iter().skip(spare)).for_each(|(to, from)| *to = *from);
+        Ok(read)
+    }
+
     pub(crate) fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let mut state = self.incoming.lock();
         if state.reset {

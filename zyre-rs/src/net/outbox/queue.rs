@@ -57,6 +57,8 @@ pub(super) struct Queue {
     pub(super) phase: Phase,
     /// The writer is to be woken by the next message.
     pub(super) asleep: bool,
+    /// Something has been written since the queue was last asked to relax.
+    pub(super) used: bool,
     /// Somebody waits for progress.
     pub(super) watched: bool,
     pub(super) retry: bool,
@@ -91,6 +93,7 @@ impl Queue {
             policy,
             phase: Phase::Open,
             asleep: false,
+            used: false,
             watched: false,
             retry: false,
             held: false,
@@ -288,6 +291,7 @@ impl Queue {
             return Step::Idle;
         }
         self.writing_since = chunk.queued_at;
+        self.used = true;
         Step::Write
     }
 
@@ -346,6 +350,7 @@ impl Queue {
         received
     }
 
+    #[cfg(test)]
     pub(super) fn has_memory(&self) -> bool {
         self.open.has_memory() || !self.spares.is_empty()
     }
