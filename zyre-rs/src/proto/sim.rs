@@ -6,7 +6,7 @@
 //! pyre, a peer that answers every HELLO with a HELLO, and a hostile node. Bytes do not occur: messages travel
 //! decoded, numbered by the real [`sequence`](super::sequence) code.
 //!
-//! [`run`] plays one seed and says the first invariant that broke (see [`check`]). The same seed plays the same run.
+//! [`run`] plays one seed and says the first invariant that broke (see `sim/check.rs`). The same seed plays the same run.
 
 #![expect(
     clippy::indexing_slicing,
