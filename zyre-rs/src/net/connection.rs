@@ -72,10 +72,7 @@ pub(crate) async fn run(connection: Box<Connection>, greeted: impl FnOnce() + Se
         () = connection.leash.pulled() => {}
         End = session.run() => {}
     }
-    if let Some(closed) = session.close() {
-        // A driver that has ended does not want to know.
-        let _ = Box::pin(connection.mailbox.driver.tell(closed)).await;
-    }
+    session.farewell().await;
 }
 
 async fn greet(connection: &Connection) -> Result<handshake::Greeting, End> {

@@ -21,6 +21,7 @@ use crate::{PeerId, proto::sequence::Flavour};
 use incoming::Incoming;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -99,9 +100,19 @@ pub(crate) async fn run(task: LinkTask) {
         if cause == LinkLoss::Full {
             context.counters.count("link_full");
         }
-        // Boxed: news is rare, and an idle link should not carry its size.
-        let _ = Box::pin(context.driver.tell(Input::LinkLost { link, cause })).await;
+        lost(context, link, cause).await;
     }
+}
+
+/// Boxed: news is rare, and an idle link should not carry its size.
+fn lost(
+    context: Arc<LinkContext>,
+    link: LinkId,
+    cause: LinkLoss,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let _ = context.driver.tell(Input::LinkLost { link, cause }).await;
+    })
 }
 
 async fn serve(task: &LinkTask, chunk: &mut Chunk) -> End {

@@ -3,4 +3,3 @@
 
 mod attack;
 mod user_errors;
-mod zmtp_conformance;

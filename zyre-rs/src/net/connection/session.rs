@@ -11,6 +11,7 @@ use crate::proto::{Input, sequence};
 use crate::wire::{Command, Hello, MAX_HELLO, decode, decode_content};
 use crate::zmtp::{Decoder, Limits, Step, answer};
 use crate::{PeerId, wire};
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -73,14 +74,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What the driver is to be told at the end, if it has heard of the connection.
-    pub(super) fn close(&mut self) -> Option<Input> {
-        self.connection.mailbox.counters.add("events_discarded", self.gather.messages);
+    /// Tells the driver of the end, if it has heard of the connection. Boxed: an idle connection should not carry its size.
+    pub(super) fn farewell(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let Connection { mailbox, conn, .. } = self.connection;
+        mailbox.counters.add("events_discarded", self.gather.messages);
         self.feed = None;
-        self.announced.then_some(Input::ConnClosed {
-            conn: self.connection.conn,
-            peer: self.peer,
-            expected: self.inbound.expected(),
+        let (peer, expected) = (self.peer, self.inbound.expected());
+        let closed = self.announced.then_some(Input::ConnClosed { conn: *conn, peer, expected });
+        Box::pin(async move {
+            if let Some(closed) = closed {
+                // A driver that has ended does not want to know.
+                let _ = mailbox.driver.tell(closed).await;
+            }
         })
     }
 

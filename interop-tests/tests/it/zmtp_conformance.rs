@@ -1,5 +1,5 @@
 //! Our ZMTP against two independent ones over loopback, in both roles: the `zeromq` crate, and libzmq
-//! through the Python named by `ZYRE_PYTHON` (skipped without it).
+//! through pyzmq.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use zeromq::util::PeerIdentity;
 use zeromq::{DealerSocket, RouterSocket, Socket, SocketOptions, SocketRecv, SocketSend, ZmqMessage};
+use zyre_interop_tests::or_return;
+use zyre_interop_tests::provision::{self, Python};
 use zyre_rs::PeerId;
 use zyre_rs::zmtp::{
     Decoder, Handshake, Identities, Limits, Mechanism, Peer, Received, Role, Status, Step, answer,
@@ -160,15 +162,11 @@ async fn our_router_and_the_dealer_of_zeromq_exchange_messages() {
     }
 }
 
-/// Runs a pyzmq program with an endpoint as its argument, or says why not.
-fn python(program: &str, endpoint: &str) -> Option<Child> {
-    let Some(python) = std::env::var_os("ZYRE_PYTHON") else {
-        eprintln!("SKIPPED: ZYRE_PYTHON does not name a Python that has pyzmq");
-        return None;
-    };
-    let mut command = Command::new(python);
+/// Runs a pyzmq program with an endpoint as its argument.
+fn run(python: &Python, program: &str, endpoint: &str) -> Child {
+    let mut command = Command::new(&python.interpreter);
     command.args(["-c", program, endpoint]).stdout(Stdio::piped()).kill_on_drop(true);
-    Some(command.spawn().expect("ZYRE_PYTHON is a Python"))
+    command.spawn().expect("the interpreter starts")
 }
 
 /// Sends back what it receives, with a PING every 100 ms, and goes when told to.
@@ -228,7 +226,7 @@ async fn converse(mut ours: Connection, mut python: Child) {
 #[tokio::test]
 async fn our_router_and_the_dealer_of_libzmq_exchange_messages_and_heartbeats() {
     let (listener, endpoint) = listen().await;
-    let Some(python) = python(DEALER, &endpoint) else { return };
+    let python = run(&or_return!(provision::pyre()), DEALER, &endpoint);
     let (stream, _) = in_time("connect", listener.accept()).await.unwrap();
     let opening = Connection::open(stream, Role::Router { accept: Identities::Nodes });
     let (mut ours, peer) = in_time("handshake", opening).await;
@@ -239,7 +237,7 @@ async fn our_router_and_the_dealer_of_libzmq_exchange_messages_and_heartbeats() 
 
 #[tokio::test]
 async fn our_dealer_and_the_router_of_libzmq_exchange_messages_and_heartbeats() {
-    let Some(mut python) = python(ROUTER, "") else { return };
+    let mut python = run(&or_return!(provision::pyre()), ROUTER, "");
     let mut line = Vec::new();
     let mut stdout = python.stdout.take().expect("piped");
     while !line.ends_with(b"\n") {
