@@ -95,6 +95,7 @@ impl Node {
             link.state = LinkState::Up;
             link.refused = false;
             link.greeted_at = now;
+            link.answered = false;
         }
         if let Some(peer) = self.peer_of_link(id) {
             // It proves that somebody listens there, not that it is the peer: no sign of its life.

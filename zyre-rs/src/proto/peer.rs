@@ -74,12 +74,21 @@ pub(super) struct Link {
     pub(super) refused: bool,
     /// When its HELLO was said, or is about to be.
     pub(super) greeted_at: Instant,
+    /// Whether a HELLO of the peer has been taken for the answer to that one. A second would be no answer.
+    pub(super) answered: bool,
 }
 
 impl Link {
     pub(super) fn opening(id: LinkId, now: Instant) -> Self {
         let tries_left = TRIES_PER_BEACON - 1;
-        Self { id, state: LinkState::Connecting, tries_left, refused: false, greeted_at: now }
+        Self {
+            id,
+            state: LinkState::Connecting,
+            tries_left,
+            refused: false,
+            greeted_at: now,
+            answered: false,
+        }
     }
 }
 
@@ -203,6 +212,12 @@ impl Peer {
     /// Whether our last HELLO was so recent that one from the peer counts as its answer (attack row T8).
     pub(super) fn was_greeted_within(&self, now: Instant, window: Duration) -> bool {
         self.link.as_ref().is_some_and(|link| now.saturating_duration_since(link.greeted_at) < window)
+    }
+
+    /// Takes a HELLO for the answer to ours. False the second time: a peer that says HELLO once more, on yet another
+    /// connection, wants another of ours, since zyre.js drops one that it takes for a repeated one.
+    pub(super) fn take_answer(&mut self) -> bool {
+        self.link.as_mut().is_some_and(|link| !std::mem::replace(&mut link.answered, true))
     }
 
     pub(super) fn view(&self) -> Option<PeerView<'_>> {

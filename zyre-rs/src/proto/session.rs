@@ -200,6 +200,8 @@ impl Node {
             self.learn_flavour(id, Flavour::guess_by_name(id, &hello.name));
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        let recent = peer.was_greeted_within(said_at, ANSWER_WINDOW);
+        let answer = recent && peer.take_answer();
         peer.mailbox = Mailbox::Open(conn);
         let Some(known) = &peer.profile else {
             return self.enter(now, id, conn, profile);
@@ -207,9 +209,8 @@ impl Node {
         let same = known.name == profile.name
             && known.headers == profile.headers
             && known.endpoint == profile.endpoint;
-        let answer = peer.was_greeted_within(said_at, ANSWER_WINDOW);
         let limited = now < peer.rehello_at;
-        if !anew && (same && answer || limited) {
+        if !anew && (same && recent || limited) {
             self.count(if limited { "hello_over_limit" } else { "hello_answers" });
             self.update_groups(now, id, conn, profile);
             return self.verify(now, id);
@@ -270,6 +271,7 @@ impl Node {
         match &mut peer.link {
             Some(link) if link.state == LinkState::Up => {
                 link.greeted_at = now;
+                link.answered = false;
                 self.outputs.push_back(Output::Greet(link.id));
             }
             // A link that is being opened says HELLO first anyway.

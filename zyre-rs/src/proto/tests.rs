@@ -320,11 +320,17 @@ fn a_quiet_hello_tells_how_the_groups_differ_and_nothing_else() {
 #[test]
 fn a_hello_on_a_new_connection_is_a_new_session_even_as_an_answer() {
     let mut bench = Bench::new();
-    bench.ready(1, true);
+    let link = bench.ready(1, true);
+    bench.tell(Input::LinkUp { link });
     bench.tell(Input::ConnClosed { conn: ConnId(1), peer: id(1), expected: 9 });
-    let outputs = bench.hello(2, 1, "10.0.0.1:40001", hello("tcp://10.0.0.1:5000", &["g"], true));
+    let again = || hello("tcp://10.0.0.1:5000", &["g"], true);
+    let outputs = bench.hello(2, 1, "10.0.0.1:40001", again());
     assert_eq!(exits(&outputs), [ExitReason::Restarted], "what the old one carried may be lost");
     assert_eq!(count(&outputs, |o| matches!(o, Output::Greet(_))), 0, "but it answers our HELLO");
+    bench.tell(Input::ConnClosed { conn: ConnId(2), peer: id(1), expected: 2 });
+    let mut outputs = bench.hello(3, 1, "10.0.0.1:40002", again());
+    outputs.extend(bench.pass(2_000));
+    assert_eq!(count(&outputs, |o| matches!(o, Output::Greet(_))), 1, "a HELLO has one answer: {outputs:?}");
 }
 
 #[test]
