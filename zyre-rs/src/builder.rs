@@ -142,7 +142,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Quiet time after which a peer is pinged; 5 s by default. `silent` follows one second later unless set.
+    /// Quiet time after which a peer is evasive, pinged from four fifths of it on; 5 s by default. `silent` follows one second later unless set.
     pub fn evasive_timeout(mut self, timeout: Duration) -> Self {
         let gap = self.config.timers.silent.saturating_sub(self.config.timers.evasive);
         self.config.timers.evasive = timeout;

@@ -65,7 +65,7 @@ pub enum Event {
         /// The content.
         message: Message,
     },
-    /// The peer has been quiet for the evasive timeout and has not answered a PING within half a second. Once per transition.
+    /// The peer has been quiet for the evasive timeout and half a second, and has answered no PING. Once per transition.
     Evasive {
         /// Who.
         peer: PeerId,

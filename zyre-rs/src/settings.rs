@@ -60,7 +60,7 @@ impl Default for LinkLimit {
 pub struct Timers {
     /// Between two beacons: 1 s. gyre forgets a peer after 5 s without one, so stay well below 3 s.
     pub interval: Duration,
-    /// Without TCP traffic from a peer until it is pinged: 5 s.
+    /// Without TCP traffic from a peer until it is evasive, and pinged from four fifths of it on: 5 s.
     pub evasive: Duration,
     /// Without TCP traffic from a peer until it counts as silent: 6 s (zyre: one tick after evasive).
     pub silent: Duration,

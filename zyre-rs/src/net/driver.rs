@@ -212,13 +212,14 @@ impl DriverTask {
 
     /// Content goes past the driver; before time decides anything, the machine learns who was heard.
     fn tell_what_lines_heard(&mut self, now: std::time::Instant) {
-        self.lines.retain(|_, line| line.strong_count() > 0);
+        // One that has ended while it was stalled is still to be told of: the machine would spare the peer for ever.
+        self.lines.retain(|peer, line| line.strong_count() > 0 || self.stalled.contains(peer));
         for (peer, line) in &self.lines {
-            let Some(line) = line.upgrade() else { continue };
-            if line.take_heard() {
+            let line = line.upgrade();
+            if line.as_ref().is_some_and(|line| line.take_heard()) {
                 self.parts.machine.handle(now, Input::Heard { peer: *peer });
             }
-            let stalled = line.is_stalled();
+            let stalled = line.is_some_and(|line| line.is_stalled());
             if stalled != self.stalled.contains(peer) {
                 self.parts.machine.handle(now, Input::Stalled { peer: *peer, stalled });
                 if stalled {

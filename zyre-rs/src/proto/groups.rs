@@ -12,9 +12,9 @@ use std::time::Instant;
 /// Elections that run, and their results.
 #[derive(Debug)]
 pub(super) struct Elections {
-    contested: BTreeSet<GroupName>,
-    running: BTreeMap<GroupName, Election>,
-    leaders: BTreeMap<GroupName, PeerId>,
+    pub(super) contested: BTreeSet<GroupName>,
+    pub(super) running: BTreeMap<GroupName, Election>,
+    pub(super) leaders: BTreeMap<GroupName, PeerId>,
 }
 
 impl Elections {
@@ -88,17 +88,23 @@ impl Node {
         self.on_member_gone(now, id, &group);
     }
 
-    /// A leader that goes, or a member that goes in the middle of an election, means electing anew.
+    /// A leader that goes, or a challenger that goes in the middle of its election, means electing anew. Any other
+    /// member that goes is not waited for.
     pub(super) fn on_member_gone(&mut self, now: Instant, id: PeerId, group: &GroupName) {
+        let voters = self.voters(group);
         let led = self.elections.leaders.get(group) == Some(&id);
-        let running = self.elections.running.contains_key(group);
-        if !led && !running {
+        if led {
+            self.elections.leaders.remove(group);
+        }
+        if let Some(election) = self.elections.running.get_mut(group) {
+            if let Some(steps) = election.on_gone(&voters, id) {
+                return self.perform(group, steps);
+            }
+            self.elections.running.remove(group);
+        } else if !led {
             return;
         }
-        self.elections.leaders.remove(group);
-        self.elections.running.remove(group);
-        if self.voters(group).is_empty() && self.elections.contested.contains(group) && self.is_member(group)
-        {
+        if voters.is_empty() && self.elections.contested.contains(group) && self.is_member(group) {
             self.elected(group.clone(), self.me);
         } else {
             self.start_election(now, group);
@@ -108,6 +114,15 @@ impl Node {
     pub(super) fn contest(&mut self, now: Instant, group: GroupName) {
         self.elections.contested.insert(group.clone());
         self.start_election(now, &group);
+    }
+
+    /// A peer that is told HELLO again may take it for a new session, which ends its part in elections, and only those
+    /// who contest start one.
+    pub(super) fn elect_with(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.elects) else { return };
+        let shared: Vec<_> =
+            self.elections.contested.iter().filter(|group| peer.is_in(group)).cloned().collect();
+        shared.iter().for_each(|group| self.start_election(now, group));
     }
 
     /// Members that understand elections; others would drop us for an ELECT.
@@ -133,6 +148,15 @@ impl Node {
         if !self.is_member(group) {
             return;
         }
+        // The wave of one that is not here (any more) has nobody to end it.
+        if challenger != self.me && !self.peers.get(&challenger).is_some_and(|peer| peer.is_in(group)) {
+            return self.count("elect_for_a_stranger");
+        }
+        // zyre starts when a candidate comes; that this peer knows elections may have shown only by this ELECT.
+        let contested = self.elections.contested.contains(group);
+        if contested && Election::calls_for_own(self.elections.running.get(group), self.me, challenger) {
+            self.start_election(now, group);
+        }
         let voters = self.voters(group);
         let mut running = self.elections.running.remove(group);
         let steps = Election::on_elect(&mut running, now, self.me, &voters, from, challenger);
@@ -142,12 +166,21 @@ impl Node {
         self.perform(group, steps);
     }
 
-    pub(super) fn on_leader(&mut self, group: &GroupName, leader: PeerId) {
+    pub(super) fn on_leader(&mut self, from: PeerId, group: &GroupName, leader: PeerId) {
         let voters = self.voters(group);
         let Some(election) = self.elections.running.get_mut(group) else {
-            return self.count("leader_without_election");
+            self.count("leader_without_election");
+            // It comes late to an election that we gave up, but it comes from the leader itself.
+            let late = from == leader && voters.contains(&from) && self.is_member(group);
+            if late
+                && !self.elections.contested.contains(group)
+                && !self.elections.leaders.contains_key(group)
+            {
+                self.elected(group.clone(), leader);
+            }
+            return;
         };
-        let steps = election.on_leader(self.me, &voters, leader);
+        let steps = election.on_leader(&voters, from, leader);
         self.perform(group, steps);
     }
 
@@ -172,15 +205,17 @@ impl Node {
         self.emit(Event::Leader { peer: leader, name, group });
     }
 
-    /// Elections that a lost message hangs are given up, and started anew where we contest.
+    /// Elections that a lost message hangs end with what is known, or are given up and started anew where we contest.
     pub(super) fn run_elections(&mut self, now: Instant) {
-        let late: Vec<_> =
-            self.elections.running.iter().filter(|(_, election)| now >= election.deadline).collect();
-        let late: Vec<_> = late.into_iter().map(|(group, _)| group.clone()).collect();
-        for group in late {
+        let late = self.elections.running.iter().filter(|(_, election)| now >= election.deadline);
+        let late: Vec<_> = late.map(|(group, election)| (group.clone(), election.outcome())).collect();
+        for (group, outcome) in late {
             self.count("elections_timed_out");
             self.elections.running.remove(&group);
-            self.start_election(now, &group);
+            match outcome {
+                Some(leader) => self.elected(group, leader),
+                None => self.start_election(now, &group),
+            }
         }
     }
 }

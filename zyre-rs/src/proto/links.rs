@@ -41,6 +41,7 @@ impl Node {
         self.outputs.push_back(Output::Open { link: link.id, peer: Some(id), endpoint, hello, flavour });
         peer.link = Some(link);
         self.touch();
+        self.elect_with(now, id);
     }
 
     fn new_link(&mut self, now: Instant) -> Link {

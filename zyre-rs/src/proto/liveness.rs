@@ -112,6 +112,12 @@ impl Liveness {
         self.seen_at = (self.seen_at + lateness).min(now);
     }
 
+    /// A quiet peer is asked a little before it is evasive: zyre calls *us* evasive after as long a silence, and would
+    /// as often as not do so just before our PING.
+    fn ping_after(timers: &Timers) -> Duration {
+        timers.evasive * 4 / 5
+    }
+
     fn grace(timers: &Timers) -> Duration {
         PING_GRACE.min(timers.evasive / 2)
     }
@@ -143,7 +149,7 @@ impl Liveness {
             self.regreet_after = (self.regreet_after * 2).min(REGREET_MAX);
             return Some(Due::Regreet);
         }
-        if ready && quiet >= timers.evasive {
+        if ready && quiet >= Self::ping_after(timers) {
             self.pinged_at = Some(now);
             return Some(Due::Ping);
         }
@@ -174,13 +180,14 @@ impl Liveness {
             next = next.min(self.regreet_at(timers, ready));
         }
         if ready {
-            let ping_at = self.pinged_at.map_or(self.heard_at + timers.evasive, |at| at + ping_interval);
+            let first_at = self.heard_at + Self::ping_after(timers);
+            let ping_at = self.pinged_at.map_or(first_at, |at| (at + ping_interval).max(first_at));
             let mood_at = match self.mood {
                 Mood::Fresh => self.heard_at + timers.evasive + Self::grace(timers),
                 Mood::Evasive => self.heard_at + timers.silent + Self::grace(timers),
                 Mood::Silent => next,
             };
-            next = next.min(ping_at.max(self.heard_at + timers.evasive)).min(mood_at);
+            next = next.min(ping_at).min(mood_at);
         }
         next
     }
@@ -224,7 +231,7 @@ mod tests {
     fn a_silent_peer_is_pinged_each_second_evasive_and_silent_once_and_expires_at_30_s() {
         let start = Instant::now();
         let history = history(&mut Liveness::new(start), start, 60.0, false);
-        assert_eq!(history.first(), Some(&(5.0, Due::Ping)));
+        assert_eq!(history.first(), Some(&(4.0, Due::Ping)));
         assert_eq!(history.last(), Some(&(30.0, Due::Expire)));
         let count = |due| history.iter().filter(|(_, seen)| *seen == due).count();
         assert_eq!((count(Due::Evasive), count(Due::Silent), count(Due::Regreet)), (1, 1, 0));

@@ -345,7 +345,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.link_is_up() && (peer.has_mailbox() || !peer.is_ready()) {
             self.doubt(now, id, Some(endpoint));
-        } else if peer.link.as_ref().is_none_or(|link| link.refused || link.state != LinkState::Connecting) {
+        } else if peer.link.as_ref().is_none_or(|link| link.gives_way(now)) {
             if !self.make_room_at(now, endpoint) {
                 return;
             }

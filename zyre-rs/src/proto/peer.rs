@@ -10,6 +10,7 @@
 
 use super::budget::Backoff;
 use super::liveness::Liveness;
+use super::node::PROBE_TIMEOUT;
 use super::sequence::Flavour;
 use super::{ConnId, LinkId};
 use crate::wire::{Endpoint, HelloFields};
@@ -89,6 +90,12 @@ impl Link {
             greeted_at: now,
             answered: false,
         }
+    }
+
+    /// Whether a link that is not up is given up for another address. One that has only just begun to connect is
+    /// not: a host with two interfaces beacons from both. One that hangs is: its address may not exist any more.
+    pub(super) fn gives_way(&self, now: Instant) -> bool {
+        self.refused || self.state != LinkState::Connecting || now >= self.greeted_at + PROBE_TIMEOUT
     }
 }
 

@@ -273,6 +273,7 @@ impl Node {
                 link.greeted_at = now;
                 link.answered = false;
                 self.outputs.push_back(Output::Greet(link.id));
+                self.elect_with(now, id);
             }
             // A link that is being opened says HELLO first anyway.
             Some(link) if link.state == LinkState::Connecting => {}
@@ -334,7 +335,7 @@ impl Node {
             }
             Command::Leader { group, leader } => {
                 self.knows_elections(id);
-                self.on_leader(&group, leader);
+                self.on_leader(id, &group, leader);
             }
             Command::Goodbye => {
                 self.exit(id, ExitReason::Goodbye);

@@ -1,5 +1,7 @@
 //! Tables of inputs and outputs for the rows of the attack table and the session rules that the machine owns.
 
+mod elections;
+
 use super::*;
 use crate::{EndpointPolicy, ExitReason, Timers};
 use std::collections::BTreeSet;

@@ -8,9 +8,11 @@
 //! - I6 no Exit between two nodes that no fault has touched within [`TOUCH_LASTS`] (this is I9 in the hostile scenario,
 //!   where nobody is touched at all);
 //! - I7 at most [`MAX_HELLOS`] HELLOs to one endpoint in [`HELLO_WINDOW`]; connects to a closed port at most three
-//!   per beacon; at rest nobody enters or exits.
+//!   per beacon; at rest nobody enters or exits;
+//! - I10 once the rest has lasted no election runs, and all nodes of a group have the lowest that contests there for
+//!   leader (not asked of one that is alone there, nor where a hostile node says it takes part).
 
-use super::{Machine, World};
+use super::{Machine, World, group};
 use crate::wire::Endpoint;
 use crate::{Event, ExitReason, GroupName, PeerId};
 use std::collections::hash_map::DefaultHasher;
@@ -19,8 +21,9 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long after a fault has ended it still explains an Exit.
-const TOUCH_LASTS: Duration = Duration::from_secs(36);
+/// How long after a fault has ended it still explains an Exit: the expiry, a pause that is no fault but puts it off, and a
+/// session after it.
+const TOUCH_LASTS: Duration = Duration::from_secs(45);
 const HELLO_WINDOW: Duration = Duration::from_secs(20);
 /// One HELLO per two seconds and a burst of five; twice that where a hostile node makes a node greet its victim.
 const MAX_HELLOS: usize = 15;
@@ -287,6 +290,37 @@ impl World {
             self.check
                 .broken(self.now, &format!("I5: a whisper from host {from} to host {to} did not arrive"));
         }
+        if let Some(what) = (0..4).find_map(|number| self.ill_led(&group(number)))
+            && !self.check.hostile
+        {
+            self.check.broken(self.now, &format!("I10: {what}"));
+        }
+    }
+
+    /// Who in a group has another leader than the lowest that contests there.
+    fn ill_led(&self, group: &GroupName) -> Option<String> {
+        let members: Vec<_> = self
+            .hosts
+            .iter()
+            .filter_map(|host| match &host.machine {
+                Machine::Zyre(node) if node.is_member(group) => Some(&**node),
+                _ => None,
+            })
+            .collect();
+        let contesting = members.iter().filter(|node| node.elections.contested.contains(group));
+        let lowest = contesting.map(|node| node.me).min().filter(|_| members.len() > 1);
+        members.iter().find_map(|node| {
+            let host = self.host_of(node.me);
+            if node.elections.running.contains_key(group) {
+                return Some(format!("host {host:?} still elects in {group:?}"));
+            }
+            let leader = node.elections.leaders.get(group).copied();
+            let wrong = lowest.is_some() && leader != lowest;
+            let name = |id: Option<PeerId>| id.and_then(|id| self.host_of(id));
+            wrong.then(|| {
+                format!("host {host:?} has {:?} lead {group:?}, not {:?}", name(leader), name(lowest))
+            })
+        })
     }
 
     /// How `host` sees `peer` otherwise than it is.

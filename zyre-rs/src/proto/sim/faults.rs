@@ -81,7 +81,8 @@ impl World {
                 self.check.say(self.now, || format!("fault: overflow {a} -> {b}"));
                 self.cut(index, true);
             }
-            _ if to_zyre => {
+            // Who stands still anyway does not read slowly, and learns nothing.
+            _ if to_zyre && !self.is_paused(b) => {
                 // Slow reading is nobody's fault: no Exit.
                 self.check.say(self.now, || format!("fault: {b} does not read {a}"));
                 self.conns[index].stalled = true;
@@ -100,13 +101,17 @@ impl World {
     }
 
     pub(super) fn unstall(&mut self, index: usize) {
-        if std::mem::replace(&mut self.conns[index].stalled, false) {
-            let (host, peer) = (self.conns[index].to, self.conns[index].identity);
-            if self.hosts[host].epoch == self.conns[index].to_epoch && !self.is_paused(host) {
-                self.feed(host, Input::Stalled { peer, stalled: false });
-            }
-            self.pump(index);
+        let (host, peer) = (self.conns[index].to, self.conns[index].identity);
+        let stalled = self.conns[index].stalled && self.hosts[host].epoch == self.conns[index].to_epoch;
+        if !stalled {
+            return;
         }
+        if self.is_paused(host) {
+            return self.hosts[host].backlog.push(Happening::Unstall { conn: index });
+        }
+        self.conns[index].stalled = false;
+        self.feed(host, Input::Stalled { peer, stalled: false });
+        self.pump(index);
     }
 
     fn partition(&mut self, a: usize, one_way: bool, longest: u64) {
@@ -129,8 +134,10 @@ impl World {
     pub(super) fn heal(&mut self, a: usize, b: usize, lasted: Duration) {
         // The retransmission timer has doubled to at most as long as the outage.
         let longest = (lasted.as_millis() as u64).clamp(200, 6_400);
-        self.blocked.remove(&(a, b));
-        self.blocked.remove(&(b, a));
+        // Another partition between the two may have ended this one already; TCP does not hang a second time for it.
+        if !(self.blocked.remove(&(a, b)) | self.blocked.remove(&(b, a))) {
+            return;
+        }
         for index in 0..self.conns.len() {
             let conn = &self.conns[index];
             if [(a, b), (b, a)].contains(&(conn.from, conn.to)) && !conn.closed {

@@ -252,7 +252,12 @@ impl World {
             conn.closed = true;
             conn.rx = Rx::Dead;
             conn.wire.clear();
-            if !conn.half_open {
+            let (half_open, stalled) = (conn.half_open, conn.stalled);
+            if stalled {
+                // Nobody waits any longer for the application to read it.
+                self.at(self.now, Happening::Unstall { conn: index });
+            }
+            if !half_open {
                 self.after_millis(0, 5, Happening::Lost { conn: index, full: false });
             }
         }
