@@ -16,6 +16,7 @@ mod budget;
 mod election;
 pub(crate) mod gossip;
 mod groups;
+mod hello;
 mod links;
 mod liveness;
 mod node;

@@ -1,9 +1,9 @@
 //! Everything that happens because time passes, peer by peer.
 
 use super::Output;
+use super::hello::VERIFY_TIMEOUT;
 use super::node::Node;
 use super::peer::{LinkState, Peer, REHELLO_MAX};
-use super::session::VERIFY_TIMEOUT;
 use crate::wire::Command;
 use crate::{ExitReason, PeerId};
 use std::time::Instant;

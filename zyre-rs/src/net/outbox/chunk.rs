@@ -13,6 +13,8 @@ use tokio::time::Instant;
 /// Bytes after which a chunk is closed: enough for one system call to be worth it, little enough that
 /// what is written is soon no longer counted as waiting.
 pub(super) const CHUNK: usize = 128 * 1024;
+/// With frames that are not copied, which cost no memory here, it may be larger: fewer system calls.
+const MAX_CHUNK: usize = 512 * 1024;
 
 /// Frames up to this size are copied; above it, a slice of its own is cheaper than the copy.
 const MAX_COPIED: usize = 4 * 1024;
@@ -92,7 +94,7 @@ impl Chunk {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.size >= CHUNK
+        self.bytes.len() >= CHUNK || self.size >= MAX_CHUNK
     }
 
     /// Room for a whole chunk, once one has been filled.
