@@ -14,6 +14,7 @@
 
 mod budget;
 mod election;
+#[cfg_attr(not(feature = "net"), allow(dead_code, unused_imports, reason = "only the shell drives it"))]
 pub(crate) mod gossip;
 mod groups;
 mod hello;
@@ -29,6 +30,8 @@ pub mod sim;
 mod tests;
 mod timeouts;
 
+#[cfg(feature = "net")]
+pub(crate) use node::same_prefix;
 pub use node::{Config, Node};
 
 pub use peer::PeerView;

@@ -20,7 +20,7 @@ use super::inbox::Inbox;
 use super::request::{Driver, Leash};
 use super::stream::Stream;
 use crate::proto::ConnId;
-use crate::zmtp::Limits;
+use crate::zmtp::{Limits, answer};
 use session::Session;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,5 +90,15 @@ async fn greet(connection: &Connection) -> Result<handshake::Greeting, End> {
 impl Connection {
     fn count(&self, name: &'static str) {
         self.mailbox.counters.count(name);
+    }
+
+    /// What a ZMTP command of the peer asks to be written, if anything.
+    fn answer_to(&self, command: &[u8]) -> Result<Option<Vec<u8>>, End> {
+        let mut out = Vec::new();
+        if answer(command, &mut out).is_err() {
+            self.count("zmtp_bad_command");
+            return Err(End);
+        }
+        Ok((!out.is_empty()).then_some(out))
     }
 }

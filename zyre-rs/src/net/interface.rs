@@ -7,6 +7,7 @@
 mod select;
 mod watch;
 
+use crate::proto::same_prefix;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,14 +62,7 @@ impl InterfaceAddr {
 
     /// Whether `ip` lies in the subnet of this address.
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
-        let differs = match (self.ip, ip.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
-                u128::from(ours.to_bits() ^ theirs.to_bits()).checked_shl(96)
-            }
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => Some(ours.to_bits() ^ theirs.to_bits()),
-            _ => None,
-        };
-        differs.is_some_and(|bits| bits.leading_zeros() >= self.prefix_len.into())
+        same_prefix(self.ip, ip, self.prefix_len)
     }
 
     /// The same address at the same place, whatever the state of the link.

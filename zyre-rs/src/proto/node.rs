@@ -468,12 +468,12 @@ impl Node {
     }
 }
 
-fn same_prefix(own: IpAddr, other: IpAddr, prefix: u8) -> bool {
-    let masked =
-        |bits: u128, width: u32| bits.checked_shr(width.saturating_sub(u32::from(prefix))).unwrap_or(0);
-    match (own, other) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => masked(a.to_bits().into(), 32) == masked(b.to_bits().into(), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => masked(a.to_bits(), 128) == masked(b.to_bits(), 128),
-        _ => false,
-    }
+/// Whether an address lies in the subnet of another one.
+pub(crate) fn same_prefix(own: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    let differs = match (own, other.to_canonical()) {
+        (IpAddr::V4(own), IpAddr::V4(other)) => u128::from(own.to_bits() ^ other.to_bits()).checked_shl(96),
+        (IpAddr::V6(own), IpAddr::V6(other)) => Some(own.to_bits() ^ other.to_bits()),
+        _ => None,
+    };
+    differs.is_some_and(|bits| bits.leading_zeros() >= prefix.into())
 }

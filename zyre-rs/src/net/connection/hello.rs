@@ -6,7 +6,7 @@ use crate::net::inbox::Feed;
 use crate::proto::Input;
 use crate::proto::sequence::{FIRST, Inbound};
 use crate::wire::{Command, Decoded, Hello, decode, decode_content};
-use crate::zmtp::{Header, Step, answer};
+use crate::zmtp::{Header, Step};
 use std::sync::Arc;
 
 /// What is due before a session.
@@ -58,15 +58,10 @@ impl Session<'_> {
             match self.decoder.next(self.reader.unparsed()) {
                 Ok(Step::NeedMore { at_least }) => return Ok(Due::Bytes(at_least)),
                 Ok(Step::Command { body, consumed }) => {
-                    let mut out = Vec::new();
-                    let answered = answer(body, &mut out);
+                    let answer = self.connection.answer_to(body)?;
                     self.reader.parsed += consumed;
-                    if answered.is_err() {
-                        self.connection.count("zmtp_bad_command");
-                        return Err(End);
-                    }
-                    if !out.is_empty() {
-                        return Ok(Due::Answer(out));
+                    if let Some(answer) = answer {
+                        return Ok(Due::Answer(answer));
                     }
                 }
                 Ok(Step::Message(message)) => {

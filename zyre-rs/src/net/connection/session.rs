@@ -9,7 +9,7 @@ use crate::net::inbox::{Feed, Share};
 use crate::proto::sequence::{Flavour, Inbound};
 use crate::proto::{Input, sequence};
 use crate::wire::{Command, Hello, MAX_HELLO, decode, decode_content};
-use crate::zmtp::{Decoder, Limits, Step, answer};
+use crate::zmtp::{Decoder, Limits, Step};
 use crate::{PeerId, wire};
 use std::pin::Pin;
 use std::time::Duration;
@@ -180,17 +180,12 @@ impl<'a> Session<'a> {
                 Ok(Step::Message(message)) => message,
                 Ok(Step::NeedMore { at_least }) => return Ok(Found::End { missing: at_least }),
                 Ok(Step::Command { body, consumed }) => {
-                    let mut out = Vec::new();
-                    let answered = answer(body, &mut out);
+                    let answer = self.connection.answer_to(body)?;
                     self.reader.parsed += consumed;
-                    if answered.is_err() {
-                        self.connection.count("zmtp_bad_command");
-                        return Err(End);
+                    match answer {
+                        Some(answer) => return Ok(Found::Answer(answer)),
+                        None => continue,
                     }
-                    if out.is_empty() {
-                        continue;
-                    }
-                    return Ok(Found::Answer(out));
                 }
                 Err(error) => {
                     debug!(peer = %self.peer, %error, "a connection is closed");
