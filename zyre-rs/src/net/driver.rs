@@ -125,15 +125,15 @@ impl DriverTask {
             }
             tokio::select! {
                 taken = self.parts.requests.recv_many(&mut requests, BATCH) => {
-                    for request in requests.drain(..taken) {
-                        match self.on_request(request) {
-                            Some((timeout, sender)) if until.is_none() => {
-                                self.publish();
-                                return (timeout, vec![sender]);
-                            }
-                            Some((_, sender)) => done.push(sender),
-                            None => {}
-                        }
+                    // All of them, also those behind a stop: their senders wait.
+                    let mut stop = None;
+                    for (timeout, sender) in requests.drain(..taken).filter_map(|request| self.on_request(request)) {
+                        stop.get_or_insert(timeout);
+                        done.push(sender);
+                    }
+                    if let Some(timeout) = stop.filter(|_| until.is_none()) {
+                        self.publish();
+                        return (timeout, done);
                     }
                 }
                 heard = self.parts.beaconing.heard() => match heard {
@@ -179,9 +179,13 @@ impl DriverTask {
     /// Hands an input to the machine and performs what it wants.
     fn feed(&mut self, input: Input) {
         let now = Instant::now().into_std();
-        if let Input::ConnClosed { conn, .. } = &input {
-            self.leashes.remove(conn);
-            self.waiting.remove(conn);
+        match &input {
+            Input::ConnClosed { conn, .. } => {
+                self.leashes.remove(conn);
+                self.waiting.remove(conn);
+            }
+            Input::LinkLost { link, .. } => drop(self.links.remove(link)),
+            _ => {}
         }
         if now >= self.parts.machine.next_deadline() {
             self.tell_what_lines_heard(now);
