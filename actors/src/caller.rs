@@ -1,6 +1,27 @@
 //! The calling side, without I/O: which provider a call goes to, how long it waits, when it has failed.
+//!
+//! [`Caller`] owns every call from the moment it is made until it has ended, which it does exactly once: `Answered`,
+//! `Failed`, or cancelled by whoever made it. A call is either in flight at one provider or waits in its pool's queue.
+//! What may have been executed is sent again only where the caller allows it; what certainly was not goes on at once.
 
 #![deny(clippy::disallowed_methods)]
+
+mod budget;
+mod health;
+mod latency;
+mod machine;
+pub(crate) mod policy;
+mod pool;
+mod random;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use machine::Caller;
+pub use policy::{Policy, Provider};
+pub use pool::PoolSettings;
+pub(crate) use random::Random;
+pub(crate) use stats::Stats;
 
 use std::time::Duration;
 use tokio::time::Instant;

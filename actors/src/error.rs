@@ -64,6 +64,16 @@ impl RpcError {
         self
     }
 
+    /// The application's own error, if that is what this is: its code is outside the reserved range and its data fits `E`.
+    /// An error without data is read from its message, so that plain text reaches an `E` that is text.
+    pub fn application<E: serde::de::DeserializeOwned>(&self) -> Option<E> {
+        if (-32768..=-32000).contains(&self.code) {
+            return None;
+        }
+        let data = self.data.clone().unwrap_or_else(|| Value::String(self.message.clone()));
+        serde_json::from_value(data).ok()
+    }
+
     /// `data.retry_after_ms` of a refusal.
     pub fn retry_after(&self) -> Option<Duration> {
         self.data.as_ref()?.get("retry_after_ms")?.as_u64().map(Duration::from_millis)
@@ -152,4 +162,84 @@ impl<'de> Deserialize<'de> for NoError {
     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(serde::de::Error::custom("this method has no error of its own"))
     }
+}
+
+/// Serving a method or a service failed. Nothing is served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Another service of this system has this method.
+    #[error("{method} is served here already; drain that service first or choose another name")]
+    MethodTaken {
+        /// Which one.
+        method: String,
+    },
+    /// The method's name cannot be used.
+    #[error("{method:?} cannot be served: {problem}")]
+    InvalidMethod {
+        /// As given.
+        method: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An actor was given no method.
+    #[error("service {service:?} has no method; add one with `.method::<Message>()`")]
+    NoMethod {
+        /// Which one.
+        service: String,
+    },
+    /// The service's group could not be joined.
+    #[error(transparent)]
+    Group(#[from] zyre_rs::GroupError),
+    /// The thread that actors run on could not be started.
+    #[error("cannot start the actors' thread: {reason}; lower the number of threads or raise the limit")]
+    Host {
+        /// What the system says.
+        reason: String,
+    },
+    /// The system has stopped.
+    #[error("the system has stopped")]
+    Stopped,
+}
+
+/// An item of a streaming answer was not sent.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemError {
+    /// The caller has gone, has cancelled, or wants no answer: stop working.
+    #[error("nobody waits for the answer any more")]
+    NotWaitedFor,
+    /// The item cannot be encoded.
+    #[error("the item cannot be encoded: {0}")]
+    NotEncoded(String),
+    /// The node did not take it.
+    #[error(transparent)]
+    Send(zyre_rs::SendError),
+}
+
+/// Publishing or subscribing failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// The name is longer than a group's may be.
+    #[error(transparent)]
+    InvalidName(#[from] zyre_rs::GroupNameTooLong),
+    /// The group could not be joined; nothing is subscribed.
+    #[error(transparent)]
+    Group(#[from] zyre_rs::GroupError),
+    /// The message cannot be encoded as JSON; nothing was sent.
+    #[error("the message cannot be encoded: {0}")]
+    NotEncoded(String),
+    /// A subscriber did not take it; the others did.
+    #[error(transparent)]
+    Send(#[from] zyre_rs::SendError),
+    /// Nobody subscribed in time.
+    #[error("nobody has subscribed to {topic} in time; check that a subscriber runs and is on this network")]
+    NoSubscriber {
+        /// Which topic.
+        topic: String,
+    },
+    /// The system has stopped.
+    #[error("the system has stopped")]
+    Stopped,
 }

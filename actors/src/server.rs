@@ -1,6 +1,25 @@
 //! The serving side, without I/O: what is worked on now, what waits, what is refused, what was already answered.
+//!
+//! Every request that is taken gets a [`Ticket`] and ends once: its handler finishes it, or it is refused while it
+//! waits, or aborted while it runs. An aborted request is answered at once and yet holds its slot until the shell says
+//! `Finished`: a handler that ignores its cancellation is still at work, so one that never ends keeps a slot for ever
+//! and shows in [`Load::aborted`].
 
 #![deny(clippy::disallowed_methods)]
+
+mod ending;
+mod machine;
+#[cfg(test)]
+mod model;
+mod offence;
+mod results;
+mod service;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub(crate) use offence::Offences;
+pub(crate) use {machine::Server, results::Weigh};
 
 use crate::RpcError;
 use crate::wire::Id;
@@ -21,8 +40,15 @@ pub(crate) struct Ticket(pub(crate) u64);
 pub(crate) struct Limits {
     /// Requests worked on at once; at least 1.
     pub(crate) concurrency: usize,
-    /// Requests that wait beyond that; more are refused with −32001.
+    /// Requests that wait beyond that; more are refused with −32001. While it is full, callers that have more than an
+    /// equal share of it make room for those that have less.
     pub(crate) queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 16, queue: 256 }
+    }
 }
 
 /// A request for one of the services. `J` is what the shell needs in order to start it.
@@ -42,11 +68,12 @@ pub(crate) struct Arrival<J> {
 /// What the machine is told. `R` is an answer as the shell can send it again.
 #[derive(Clone, Debug)]
 pub(crate) enum Input<J, R> {
+    /// Begins a service; one that is open already stays as it is.
     Open {
         service: ServiceId,
         limits: Limits,
     },
-    /// No more requests: those that run are aborted, those that wait are refused.
+    /// No more requests: those that run are aborted, those that wait are refused, and the service is forgotten.
     Close {
         service: ServiceId,
     },
@@ -72,7 +99,7 @@ pub(crate) enum Input<J, R> {
     Resume {
         service: ServiceId,
     },
-    /// `Output::Drained` once nothing of it runs or waits. New requests are still taken until `Close`.
+    /// `Output::Drained`, one time, once no slot is taken and nothing waits. New requests are still taken until `Close`.
     Drain {
         service: ServiceId,
     },
@@ -86,7 +113,7 @@ pub(crate) enum Output<J, R> {
         service: ServiceId,
         job: J,
     },
-    /// Stop working on it; no answer is to be sent but this error, if there is one.
+    /// Stop working on it; no answer is to be sent but this error, if there is one. `Finished` is still awaited.
     Abort {
         ticket: Ticket,
         peer: PeerId,
@@ -111,16 +138,49 @@ pub(crate) enum Output<J, R> {
 }
 
 /// Figures of one service, for `rpc.stats`.
+#[derive(serde::Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Slots taken, by aborted requests too.
+    pub running: usize,
+    /// Of those, slots of aborted requests whose handler has not ended.
+    pub aborted: usize,
+    /// Requests that wait for a slot.
+    pub waiting: usize,
+    /// Requests that were begun.
+    pub started: u64,
+    /// Requests whose handler has ended.
+    pub finished: u64,
+    /// Requests answered with −32001, −32006 or −32600.
+    pub refused: u64,
+    /// Notifications that did not fit.
+    pub dropped: u64,
+    /// Requests whose deadline passed while they waited or ran.
+    pub expired: u64,
+    /// Requests cancelled by their caller.
+    pub cancelled: u64,
+    /// Requests of peers that went away while they waited or ran.
+    pub lost: u64,
+    /// Retries answered with the result of the first try.
+    pub replayed: u64,
+    /// Retries ignored because the first try is still at work.
+    pub repeated: u64,
+}
+
+/// Figures that belong to no service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Load {
-    pub(crate) running: usize,
-    pub(crate) waiting: usize,
-    pub(crate) started: u64,
-    pub(crate) finished: u64,
-    pub(crate) refused: u64,
-    pub(crate) expired: u64,
-    pub(crate) cancelled: u64,
-    pub(crate) replayed: u64,
+pub(crate) struct Counters {
+    /// Requests for a service that is not open.
+    pub(crate) unknown_service: u64,
+    /// `rpc.cancel` for something that neither waits nor runs; mostly too late.
+    pub(crate) unknown_cancel: u64,
+    /// Work that ended after its service was closed.
+    pub(crate) finished_late: u64,
+    /// Results held for retries now.
+    pub(crate) results: usize,
+    /// Results that made room for newer ones before their time.
+    pub(crate) results_pushed_out: u64,
+    /// Results too large to be held.
+    pub(crate) results_too_large: u64,
 }
 
 /// What `Refused` answers suggest when the queue gives no better estimate.

@@ -1,33 +1,76 @@
 //! Whispers as JSON-RPC 2.0 and back (`docs/rpc.md`). Bytes from the network are hostile: depth, size and counts are
 //! bounded before anything is built from them, and whatever is not JSON-RPC is left alone.
+//!
+//! What is taken for JSON-RPC: text that begins with `{`, or with `[` and `{`, and contains `"jsonrpc"`. If it parses,
+//! the object (or one object of the array) must have that as a member; if it does not parse, it is answered as broken
+//! JSON-RPC. Everything else is an ordinary whisper, the empty array too, which JSON-RPC would have answered.
+
+#![deny(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::string_slice))]
+
+mod compact;
+mod decode;
+mod depth;
+mod encode;
+#[cfg(test)]
+mod fixtures;
+mod id;
+mod meta;
+mod number;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod timing;
+mod trace;
+
+pub(crate) use decode::decode;
+pub(crate) use depth::{json_exceeds, msgpack_fault};
+pub(crate) use encode::{
+    encode_batch, encode_cancel, encode_credit, encode_error, encode_item, encode_notification,
+    encode_request, encode_response,
+};
+pub(crate) use id::{Id, Incarnation, OwnId, WriteId, parse_own};
+pub(crate) use meta::Meta;
+pub(crate) use trace::TraceParent;
 
 use crate::{Body, RpcError};
-use bytes::Bytes;
-use std::time::Duration;
 
-/// A request's id: the JSON text of a string or number, echoed as it came.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Id(pub(crate) Bytes);
+/// Objects and arrays in one another, in a frame.
+const MAX_DEPTH: usize = 64;
 
-/// What travels beside the parameters, in `params._meta`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Meta {
-    /// What is left of the caller's deadline.
-    pub(crate) deadline: Option<Duration>,
-    /// 1 for the first try; a retry at another provider counts on.
-    pub(crate) attempt: Option<u32>,
-    /// W3C Trace Context.
-    pub(crate) traceparent: Option<TraceParent>,
-    /// How many stream items may be sent before more are granted by `rpc.credit`; without it any number.
-    pub(crate) credit: Option<u32>,
+/// The same for parameters and results, which stand in an envelope, which may stand in a batch.
+pub(crate) const BODY_DEPTH: usize = MAX_DEPTH - 2;
+
+/// Entries of a batch.
+pub(crate) const MAX_BATCH: usize = 256;
+
+/// Bytes of a method's name.
+pub(crate) const MAX_METHOD: usize = 255;
+
+/// Bytes of the error objects of a whisper: they become values before it is known whether anybody waits for them, and
+/// values take many times the room of their text.
+pub(crate) const MAX_ERRORS: usize = 256 * 1024;
+
+/// How much of a whisper is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes in each of the frames.
+    pub(crate) frame: usize,
 }
 
-/// A W3C `traceparent`: trace, parent span, flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraceParent {
-    pub(crate) trace: [u8; 16],
-    pub(crate) span: [u8; 8],
-    pub(crate) flags: u8,
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame: 16 * 1024 * 1024 }
+    }
 }
 
 /// A request, or a notification if it has no id.
@@ -35,6 +78,7 @@ pub(crate) struct TraceParent {
 pub(crate) struct Request {
     pub(crate) id: Option<Id>,
     pub(crate) method: String,
+    /// Without `_meta`.
     pub(crate) params: Body,
     pub(crate) meta: Meta,
 }

@@ -1,12 +1,15 @@
 //! A request on its way to its handler, and the handler's answer on its way back.
 
+use crate::system::route::Route;
 use crate::wire::TraceParent;
-use crate::{Body, RpcError, code};
+use crate::{Body, ItemError, RpcError, code};
+use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use zyre_rs::{Headers, PeerId};
 
@@ -17,15 +20,23 @@ use zyre_rs::{Headers, PeerId};
 pub struct Context(Arc<Inner>);
 
 /// What all clones share.
-pub(crate) struct Inner {
+struct Inner {
+    caller: Caller,
+    /// Nobody waits for the answer any more.
+    cancelled: AtomicBool,
+    wake: Notify,
+    /// The way back to the caller; tests may have none.
+    route: Option<Route>,
+}
+
+/// What a request says of its caller.
+pub(crate) struct Caller {
     pub(crate) peer: PeerId,
     pub(crate) name: Arc<str>,
     pub(crate) headers: Headers,
     pub(crate) method: Arc<str>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) trace: Option<TraceParent>,
-    /// True once nobody waits for the answer any more.
-    pub(crate) cancelled: watch::Receiver<bool>,
 }
 
 thread_local! {
@@ -33,8 +44,8 @@ thread_local! {
 }
 
 impl Context {
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    pub(crate) fn new(caller: Caller, route: Option<Route>) -> Self {
+        Self(Arc::new(Inner { caller, cancelled: AtomicBool::new(false), wake: Notify::new(), route }))
     }
 
     /// The request being handled on this thread right now.
@@ -58,37 +69,42 @@ impl Context {
 
     /// The caller's node.
     pub fn peer(&self) -> PeerId {
-        self.0.peer
+        self.0.caller.peer
     }
 
     /// The caller's name; names are not unique.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.0.caller.name
     }
 
     /// The headers of the caller's node.
     pub fn headers(&self) -> &Headers {
-        &self.0.headers
+        &self.0.caller.headers
     }
 
     /// The method that was called.
     pub fn method(&self) -> &str {
-        &self.0.method
+        &self.0.caller.method
     }
 
     /// When the caller stops waiting; `None` if it did not say.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.0.caller.deadline
     }
 
     /// What is left of the deadline; zero once it has passed.
     pub fn remaining(&self) -> Option<Duration> {
-        self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The W3C `traceparent` this request is part of.
+    pub fn traceparent(&self) -> Option<String> {
+        self.0.caller.trace.map(|trace| trace.to_string())
     }
 
     /// Whether nobody waits for the answer any more: cancelled, deadline passed, caller gone.
     pub fn is_cancelled(&self) -> bool {
-        *self.0.cancelled.borrow()
+        self.0.cancelled.load(Ordering::Acquire)
     }
 
     /// Waits until nobody waits for the answer any more.
@@ -96,23 +112,66 @@ impl Context {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn cancelled(&self) {
-        let mut cancelled = self.0.cancelled.clone();
-        // The sender goes when the request has ended: nobody waits then either.
-        let _ = cancelled.wait_for(|cancelled| *cancelled).await;
+        loop {
+            let woken = self.0.wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            if self.is_cancelled() {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    /// Sends an item of a streaming answer (`rpc.item`); the handler's result ends the stream.
+    ///
+    /// Waits until the caller has room for it, if the caller counts (Rust callers do, see `docs/rpc.md`).
+    ///
+    /// # Errors
+    /// When nobody waits any more, the item cannot be encoded, or the caller's link is full for longer than the node's
+    /// overflow policy allows. The items before it have been sent.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits for room, nothing has been sent.
+    pub async fn item(&self, value: &(impl Serialize + ?Sized)) -> Result<(), ItemError> {
+        let Some(route) = self.route() else { return Err(ItemError::NotWaitedFor) };
+        tokio::select! {
+            biased;
+            () = self.cancelled() => Err(ItemError::NotWaitedFor),
+            sent = route.item(self.peer(), value) => sent,
+        }
+    }
+
+    /// Marks it as not waited for. False if that was known before.
+    pub(crate) fn cancel(&self) -> bool {
+        let first = !self.0.cancelled.swap(true, Ordering::AcqRel);
+        self.0.wake.notify_waiters();
+        first
+    }
+
+    /// Sends the handler's answer.
+    pub(crate) fn answer(&self, outcome: Result<Body, RpcError>) {
+        if let Some(route) = self.route() {
+            route.answer(self, outcome);
+        }
     }
 
     pub(crate) fn trace(&self) -> Option<TraceParent> {
-        self.0.trace
+        self.0.caller.trace
+    }
+
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.0.route.as_ref()
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("peer", &self.0.peer)
-            .field("name", &self.0.name)
-            .field("method", &self.0.method)
-            .field("deadline", &self.0.deadline)
+            .field("peer", &self.peer())
+            .field("name", &self.name())
+            .field("method", &self.method())
+            .field("deadline", &self.deadline())
             .finish_non_exhaustive()
     }
 }
@@ -125,8 +184,10 @@ pub(crate) struct Work {
     pub(crate) responder: Responder,
 }
 
+type Answer = Box<dyn FnOnce(Result<Body, RpcError>) + Send>;
+
 /// Takes a handler's answer, exactly once: dropped without one, it says that the actor is gone.
-pub(crate) struct Responder(Option<Box<dyn FnOnce(Result<Body, RpcError>) + Send>>);
+pub(crate) struct Responder(Option<Answer>);
 
 impl Responder {
     pub(crate) fn new(answer: impl FnOnce(Result<Body, RpcError>) + Send + 'static) -> Self {

@@ -201,6 +201,69 @@ def discovery_source():
     hold()
 
 
+def operands(number):
+    return number % 1000, number * 7 % 1000
+
+
+def call(number):
+    a, b = operands(number)
+    request = {"jsonrpc": "2.0", "id": str(number), "method": "calc.add", "params": {"a": a, "b": b}}
+    return json.dumps(request).encode()
+
+
+def check_sum(message):
+    answer = json.loads(message)
+    if answer["result"] != sum(operands(int(answer["id"]))):
+        raise ValueError(f"wrong result: {message!r}")
+
+
+def call_sink():
+    node = start("sink")
+    report({"ready": ""})
+    for number, (peer, message) in enumerate(whispers(node)):
+        request = json.loads(message)
+        result = request["params"]["a"] + request["params"]["b"]
+        node.whisper(peer, json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}).encode())
+        if number + 1 == warmup:
+            measure()
+
+
+def call_source():
+    node = start("source")
+    peer = uuid.UUID(bytes=enter(node)[1])
+    sent = min(total, WINDOW)
+    for number in range(sent):
+        node.whisper(peer, call(number))
+    for number, (_, message) in enumerate(whispers(node)):
+        check_sum(message)
+        if number + 1 == warmup:
+            measure()
+            started_at = time.perf_counter()
+        if number + 1 == total:
+            seconds = time.perf_counter() - started_at
+            result({"seconds": seconds, "rate": count / seconds})
+        if sent < total:
+            node.whisper(peer, call(sent))
+            sent += 1
+
+
+def sequential_call_source():
+    node = start("source")
+    peer = uuid.UUID(bytes=enter(node)[1])
+    answers = whispers(node)
+    times = []
+    for number in range(total):
+        if number == warmup:
+            measure()
+        sent_at = time.perf_counter()
+        node.whisper(peer, call(number))
+        _, message = next(answers)
+        check_sum(message)
+        if number >= warmup:
+            times.append(time.perf_counter() - sent_at)
+    result(percentiles(times))
+
+
 SIDES = {
     ("OneWay", "Sink"): one_way_sink,
     ("OneWay", "Source"): one_way_source,
@@ -210,6 +273,10 @@ SIDES = {
     ("PingPong", "Source"): ping_source,
     ("Discovery", "Sink"): discovery_sink,
     ("Discovery", "Source"): discovery_source,
+    ("Call", "Sink"): call_sink,
+    ("Call", "Source"): call_source,
+    ("CallSequential", "Sink"): call_sink,
+    ("CallSequential", "Source"): sequential_call_source,
 }
 
 threading.Thread(target=end_with_stdin, daemon=True).start()

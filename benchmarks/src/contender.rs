@@ -1,28 +1,57 @@
 //! Who takes part, and in what.
 
+pub(crate) mod actors;
 pub(crate) mod pyre;
+pub(crate) mod ractor;
+pub(crate) mod tarpc;
 pub(crate) mod tcp;
+pub(crate) mod tcp_json;
 pub(crate) mod zeromq;
 pub(crate) mod zyre;
 
-use crate::workload::Workload;
+use crate::workload::{Policy, Workload};
 use std::fmt;
 
 /// A contender, in the order of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
-    /// This project: a whole node.
+    /// This project: a whole node. Where others call, it echoes a bare whisper of the same size.
     Zyre,
     /// Length-prefixed messages over tokio's TCP: what the machine gives.
     Tcp,
     /// The `zeromq` crate's DEALER and ROUTER: sockets without discovery, sessions or groups.
     Zeromq,
-    /// The Python node.
+    /// The Python node; its calls are JSON-RPC written by hand.
     Pyre,
+    /// Calls over tokio's TCP, JSON written by hand: what the machine gives.
+    TcpJson,
+    /// The `tarpc` crate: one connection to a known address.
+    TarpcJson,
+    TarpcBincode,
+    /// The `ractor_cluster` crate: an actor on another node.
+    Ractor,
+    /// This project's actor layer, a closure, parameters in JSON.
+    ActorsJson,
+    /// The same, parameters in MessagePack.
+    ActorsMsgpack,
+    /// The same with an actix actor behind it.
+    ActorsActix,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 4] = [Self::Zyre, Self::Tcp, Self::Zeromq, Self::Pyre];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Zyre,
+        Self::Tcp,
+        Self::Zeromq,
+        Self::Pyre,
+        Self::TcpJson,
+        Self::TarpcJson,
+        Self::TarpcBincode,
+        Self::Ractor,
+        Self::ActorsJson,
+        Self::ActorsMsgpack,
+        Self::ActorsActix,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -30,6 +59,13 @@ impl Contender {
             Self::Tcp => "tcp",
             Self::Zeromq => "zeromq",
             Self::Pyre => "pyre",
+            Self::TcpJson => "tcp json",
+            Self::TarpcJson => "tarpc json",
+            Self::TarpcBincode => "tarpc bincode",
+            Self::Ractor => "ractor_cluster",
+            Self::ActorsJson => "zyre json",
+            Self::ActorsMsgpack => "zyre msgpack",
+            Self::ActorsActix => "zyre actor",
         }
     }
 
@@ -39,14 +75,25 @@ impl Contender {
 
     /// Whether it takes part in this workload.
     pub(crate) fn plays(self, workload: Workload) -> bool {
+        let calls = matches!(workload, Workload::Call | Workload::CallSequential);
         match self {
-            Self::Zyre => true,
-            Self::Tcp | Self::Zeromq => !matches!(workload, Workload::Discovery | Workload::Mesh),
+            Self::Zyre => !matches!(workload, Workload::Pool { .. }),
+            Self::Tcp | Self::Zeromq => matches!(
+                workload,
+                Workload::OneWay { .. }
+                    | Workload::Echo { .. }
+                    | Workload::PingPong { .. }
+                    | Workload::Shout { .. }
+            ),
             Self::Pyre => match workload {
                 Workload::OneWay { size } => size <= 1 << 10,
                 Workload::Echo { .. } | Workload::PingPong { .. } | Workload::Discovery => true,
-                Workload::Shout { .. } | Workload::Mesh => false,
+                _ => calls,
             },
+            // Round-robin is what its own load balancer does.
+            Self::TarpcBincode => calls || workload == Workload::Pool { policy: Policy::RoundRobin },
+            Self::ActorsMsgpack => calls || matches!(workload, Workload::Pool { .. }),
+            Self::TcpJson | Self::TarpcJson | Self::Ractor | Self::ActorsJson | Self::ActorsActix => calls,
         }
     }
 

@@ -7,6 +7,9 @@ use std::process::Command;
 /// The locked versions of what is compared.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
+/// The crates whose versions matter.
+const CRATES: [&str; 5] = ["zyre-rs", "tokio", "zeromq", "tarpc", "ractor_cluster"];
+
 /// Name and description, line by line.
 pub(crate) fn describe(runner: &Runner) -> Vec<(&'static str, String)> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -17,16 +20,18 @@ pub(crate) fn describe(runner: &Runner) -> Vec<(&'static str, String)> {
         // Figures taken on a busy machine say little; this shows them.
         ("Load", format!("{} (1, 5 and 15 minutes, before the run)", load())),
         ("Compiler", compiler()),
-        ("Crates", ["zyre-rs", "tokio", "zeromq"].map(|name| format!("{name} {}", locked(name))).join(", ")),
+        ("Crates", CRATES.map(|name| format!("{name} {}", locked(name))).join(", ")),
     ];
     if let Some(pyre) = &runner.pyre {
         lines.push(("pyre", pyre.versions.clone()));
     }
-    let ping_pong = match &runner.cores {
-        Some([source, sink]) => format!("sender pinned to core {source}, receiver to core {sink} (taskset)"),
-        None => "not pinned".into(),
+    let pinned = match &runner.cores {
+        Some([source, sink]) => format!(
+            "in ping-pong and sequential calls the sender to core {source}, the receiver to core {sink} (taskset)"
+        ),
+        None => "nothing".into(),
     };
-    lines.push(("Ping-pong", ping_pong));
+    lines.push(("Pinned", pinned));
     lines
 }
 

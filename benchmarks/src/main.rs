@@ -3,8 +3,10 @@
 //! This process plans and reports; each measurement happens in child processes (`session.rs` describes
 //! the lines between them). `docs/benchmarks.md` explains the method.
 
+mod calls;
 mod contender;
 mod machine;
+mod pool;
 mod report;
 mod runner;
 mod session;
@@ -19,15 +21,17 @@ use runner::{Amount, Runner};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use workload::Workload;
 
 /// Anything that ends a run, told to a person.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
 
 /// How long a calibrated run takes, in seconds. Longer runs say more, but a machine's mood changes too.
 const RUN_SECONDS: f64 = 0.7;
 
-/// Compares zyre-rs with raw TCP, the zeromq crate and pyre in one run.
+/// Compares zyre-rs with raw TCP, the zeromq crate, pyre, tarpc and ractor_cluster in one run.
 ///
 /// pyre runs on the Python that ZYRE_PYTHON names (default python3) and is skipped where it is missing.
 #[derive(Parser)]
@@ -38,10 +42,13 @@ struct Arguments {
     /// Tiny counts, one round: shows that everything runs. The figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these contenders (zyre-rs, tcp, zeromq, pyre) and workloads (one-way, echo, ping-pong, shout,
-    /// discovery, mesh); may be repeated.
+    /// Only these contenders (zyre-rs, tcp, zeromq, pyre, "tcp json", "tarpc json", "tarpc bincode", ractor_cluster)
+    /// and workloads (one-way, echo, ping-pong, shout, discovery, mesh, call, call-sequential, pool); may be repeated.
     #[arg(long, value_name = "NAME", value_parser = known_name)]
     only: Vec<String>,
+    /// How long each run of a pool is, after a tenth more as warm-up. Pools run in the first round only.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pool_seconds: u32,
     /// Prints Markdown, for a document.
     #[arg(long)]
     markdown: bool,
@@ -121,7 +128,7 @@ async fn measure(arguments: &Arguments) -> Report {
     report.machine = machine::describe(&runner);
     let mut counts = BTreeMap::new();
     for round in 0..rounds {
-        for workload in &workloads {
+        for workload in workloads.iter().filter(|workload| round == 0 || !workload.is_long()) {
             // Each round starts with another contender, so that none always follows the same one.
             if !contenders.is_empty() {
                 contenders.rotate_left(1);
@@ -155,11 +162,15 @@ async fn one(
     counts: &mut BTreeMap<(Workload, Contender), u64>,
     report: &mut Report,
 ) -> Result<()> {
-    let amount = if arguments.quick { Amount::QUICK } else { Amount::FULL };
+    let mut amount = if arguments.quick { Amount::QUICK } else { Amount::FULL };
+    if workload.is_long() {
+        amount.timeout += Duration::from_secs(2 * u64::from(arguments.pool_seconds));
+    }
     let count = match counts.get(&(workload, contender)) {
         Some(count) => *count,
         None if arguments.quick => workload.first_count(),
         None if workload.is_calibrated() => calibrate(runner, workload, contender).await?,
+        None if workload.is_long() => pool::calls_in(arguments.pool_seconds.into()),
         None => workload.full_count(),
     };
     counts.insert((workload, contender), count);

@@ -1,5 +1,6 @@
 //! Medians and ratios as tables, for people or as Markdown, and everything as JSON.
 
+mod calls;
 mod table;
 
 use crate::contender::Contender;
@@ -55,6 +56,9 @@ impl Report {
             self.discovery(),
             self.mesh(),
             self.ratios(),
+            self.calls(),
+            self.sequential_calls(),
+            self.pools(),
         ];
         for (name, what) in [("one-way", "One-way whispers"), ("echo", "Echo"), ("shout", "Shout")] {
             let title = format!("{what}: CPU time per message, ns, sender / receiver");
@@ -124,14 +128,16 @@ impl Report {
         table
     }
 
-    /// zyre-rs against the others: the median of the rounds' ratios, with the least and the greatest.
+    /// zyre-rs against the others.
     fn ratios(&self) -> Table {
         let others = [Contender::Tcp, Contender::Zeromq, Contender::Pyre];
         let header = others.map(|other| format!("to {other}"));
         let header = ["zyre-rs".to_owned()].into_iter().chain(header).chain(["aim".into()]);
         let mut table = Table::new("Ratios in the same round, median (least to greatest)", header);
-        for workload in self.workloads() {
-            let mut cells = others.map(|other| self.ratio(workload, other)).to_vec();
+        // Calls have tables of their own: there zyre-rs only echoes.
+        let is_call = |workload: &_| matches!(workload, Workload::Call | Workload::CallSequential);
+        for workload in self.workloads().filter(|workload| !is_call(workload)) {
+            let mut cells = others.map(|other| self.ratio(workload, Contender::Zyre, other)).to_vec();
             if cells.iter().any(|cell| cell != "-") {
                 cells.insert(0, workload.to_string() + if is_time(workload) { ", time" } else { "" });
                 cells.push(aim(workload).into());
@@ -141,14 +147,14 @@ impl Report {
         table
     }
 
-    fn ratio(&self, workload: Workload, other: Contender) -> String {
+    /// The median of the rounds' ratios, with the least and the greatest.
+    fn ratio(&self, workload: Workload, contender: Contender, other: Contender) -> String {
         let figure: Figure = if is_time(workload) { p50 } else { rate };
         let of = |contender, round| {
             let measurement = self.results.get(&(workload, contender))?.get(&round)?;
             figure(workload, measurement)
         };
-        let ratios =
-            (0..self.rounds).filter_map(|round| Some(of(Contender::Zyre, round)? / of(other, round)?));
+        let ratios = (0..self.rounds).filter_map(|round| Some(of(contender, round)? / of(other, round)?));
         let mut ratios: Vec<_> = ratios.collect();
         ratios.sort_by(f64::total_cmp);
         match (median(&ratios), ratios.first(), ratios.last()) {
@@ -211,12 +217,19 @@ fn aim(workload: Workload) -> &'static str {
         Workload::Echo { .. } => "pyre ≥ 30",
         Workload::PingPong { .. } => "tcp ≤ 1.2",
         Workload::Shout { .. } => "zeromq ≥ 4",
-        Workload::Discovery | Workload::Mesh => "",
+        Workload::Discovery
+        | Workload::Mesh
+        | Workload::Call
+        | Workload::CallSequential
+        | Workload::Pool { .. } => "",
     }
 }
 
 fn is_time(workload: Workload) -> bool {
-    matches!(workload, Workload::PingPong { .. } | Workload::Discovery)
+    matches!(
+        workload,
+        Workload::PingPong { .. } | Workload::Discovery | Workload::CallSequential | Workload::Pool { .. }
+    )
 }
 
 fn number(one: &Measurement, name: &str) -> Option<f64> {
@@ -328,8 +341,8 @@ mod tests {
             ((workload, Contender::Zeromq), rounds(&[(0, 10.0), (2, 30.0)])),
         ]);
         let report = Report { rounds: 3, results, ..Report::default() };
-        assert_eq!(report.ratio(workload, Contender::Zeromq), "2.00 (1.00 to 3.00)");
-        assert_eq!(report.ratio(workload, Contender::Pyre), "-");
+        assert_eq!(report.ratio(workload, Contender::Zyre, Contender::Zeromq), "2.00 (1.00 to 3.00)");
+        assert_eq!(report.ratio(workload, Contender::Zyre, Contender::Pyre), "-");
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) struct Usage {
 
 /// Starts the children.
 pub(crate) struct Runner {
-    /// Cores for source and sink of a ping-pong, where `taskset` exists and there are two cores.
+    /// Cores for source and sink of workloads that are pinned, where `taskset` exists and there are two cores.
     pub(crate) cores: Option<[String; 2]>,
     pub(crate) pyre: Option<Pyre>,
 }
@@ -110,7 +110,7 @@ impl Runner {
         if let (Contender::Pyre, Some(pyre)) = (contender, &self.pyre) {
             words.extend(pyre.enter.iter().cloned());
         }
-        if let (Workload::PingPong { .. }, Some([first, second])) = (job.workload, &self.cores) {
+        if let (true, Some([first, second])) = (job.workload.is_pinned(), &self.cores) {
             let core = if job.side == Side::Source { first } else { second };
             words.extend(["taskset".into(), "-c".into(), core.clone()]);
         }

@@ -82,7 +82,9 @@ pub(crate) fn run(contender: Contender, job: Job) -> Result<()> {
 }
 
 async fn play(contender: Contender, session: Session) -> Result<Infallible> {
-    use crate::contender::{tcp, zeromq, zyre};
+    use crate::contender::actors::Served;
+    use crate::contender::{actors, ractor, tarpc, tcp, tcp_json, zeromq, zyre};
+    use tarpc::Codec;
     let side = session.job.side;
     match (contender, session.job.workload, side) {
         (Contender::Zyre, Workload::Mesh, _) => zyre::mesh(session).await,
@@ -92,6 +94,22 @@ async fn play(contender: Contender, session: Session) -> Result<Infallible> {
         (Contender::Tcp, _, Side::Source) => tcp::source(session).await,
         (Contender::Zeromq, _, Side::Sink) => zeromq::sink(session).await,
         (Contender::Zeromq, _, Side::Source) => zeromq::source(session).await,
+        (Contender::TcpJson, _, Side::Sink) => tcp_json::sink(session).await,
+        (Contender::TcpJson, _, Side::Source) => tcp_json::source(session).await,
+        (Contender::TarpcJson, _, Side::Sink) => tarpc::sink(session, Codec::Json).await,
+        (Contender::TarpcJson, _, Side::Source) => tarpc::source(session, Codec::Json).await,
+        (Contender::TarpcBincode, _, Side::Sink) => tarpc::sink(session, Codec::Bincode).await,
+        (Contender::TarpcBincode, _, Side::Source) => tarpc::source(session, Codec::Bincode).await,
+        (Contender::Ractor, _, Side::Sink) => ractor::sink(session).await,
+        (Contender::Ractor, _, Side::Source) => ractor::source(session).await,
+        (Contender::ActorsActix, _, Side::Sink) => actors::sink(session, Served::Actor).await,
+        (Contender::ActorsJson | Contender::ActorsMsgpack, _, Side::Sink) => {
+            actors::sink(session, Served::Closure).await
+        }
+        (Contender::ActorsJson, _, Side::Source) => actors::source(session, zyre_actors::Codec::Json).await,
+        (Contender::ActorsMsgpack | Contender::ActorsActix, _, Side::Source) => {
+            actors::source(session, zyre_actors::Codec::MessagePack).await
+        }
         (Contender::Pyre, ..) => Err("pyre runs in Python".into()),
     }
 }

@@ -3,7 +3,7 @@
 //! Every message carries its number, counted round a short ring of prepared payloads, so that senders can
 //! share payloads (`Bytes`) and receivers still notice a lost, doubled or swapped message.
 
-use crate::Result;
+use crate::{Result, pool};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,6 +12,8 @@ use std::fmt;
 pub(crate) const WINDOW: u64 = 64;
 /// How many peers a shout reaches.
 pub(crate) const SHOUT_PEERS: usize = 8;
+/// Bytes of a bare whisper as long as a call with its deadline is in JSON-RPC; answers are shorter.
+const CALL_SIZE: usize = 100;
 /// The group of the shouts.
 pub(crate) const GROUP: &str = "bench";
 
@@ -30,12 +32,27 @@ pub(crate) enum Workload {
     Discovery,
     /// Many nodes in one process: time to the full mesh, then what it costs while nobody sends.
     Mesh,
+    /// Calls of `add(a, b)`, `WINDOW` of them under way.
+    Call,
+    /// The same one at a time; the time of each.
+    CallSequential,
+    /// Calls spread over workers of which one is slow (`pool.rs`).
+    Pool { policy: Policy },
+}
+
+/// Who gets the next call of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Policy {
+    LeastCost,
+    LeastInFlight,
+    RoundRobin,
+    Random,
 }
 
 impl Workload {
     /// The names `--only` knows.
-    pub(crate) const NAMES: [&'static str; 6] =
-        ["one-way", "echo", "ping-pong", "shout", "discovery", "mesh"];
+    pub(crate) const NAMES: [&'static str; 9] =
+        ["one-way", "echo", "ping-pong", "shout", "discovery", "mesh", "call", "call-sequential", "pool"];
 
     /// Everything, in the order it runs.
     pub(crate) fn all() -> Vec<Self> {
@@ -44,7 +61,9 @@ impl Workload {
         all.extend([10, 1 << 10].map(|size| Self::Echo { size }));
         all.extend([10, 1 << 10].map(|size| Self::PingPong { size }));
         all.extend([10, 100, 1 << 10, 64 << 10].map(|size| Self::Shout { size }));
-        all.extend([Self::Discovery, Self::Mesh]);
+        all.extend([Self::Discovery, Self::Mesh, Self::Call, Self::CallSequential]);
+        let policies = [Policy::LeastCost, Policy::LeastInFlight, Policy::RoundRobin, Policy::Random];
+        all.extend(policies.map(|policy| Self::Pool { policy }));
         all
     }
 
@@ -57,6 +76,9 @@ impl Workload {
             Self::Shout { .. } => "shout",
             Self::Discovery => "discovery",
             Self::Mesh => "mesh",
+            Self::Call => "call",
+            Self::CallSequential => "call-sequential",
+            Self::Pool { .. } => "pool",
         }
     }
 
@@ -66,8 +88,19 @@ impl Workload {
             Self::OneWay { size } | Self::Echo { size } | Self::PingPong { size } | Self::Shout { size } => {
                 size
             }
-            Self::Discovery | Self::Mesh => 0,
+            Self::Call | Self::CallSequential => CALL_SIZE,
+            Self::Discovery | Self::Mesh | Self::Pool { .. } => 0,
         }
+    }
+
+    /// Whether both sides are pinned, since the median would depend on where the scheduler puts them.
+    pub(crate) fn is_pinned(self) -> bool {
+        matches!(self, Self::PingPong { .. } | Self::CallSequential)
+    }
+
+    /// Whether one round takes so long that it is not repeated.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self, Self::Pool { .. })
     }
 
     /// Whether the receiver holds the watch (else the sender does).
@@ -77,7 +110,7 @@ impl Workload {
 
     /// Whether the count follows from the time a run is to take.
     pub(crate) fn is_calibrated(self) -> bool {
-        !matches!(self, Self::Discovery | Self::Mesh)
+        !matches!(self, Self::Discovery | Self::Mesh | Self::Pool { .. })
     }
 
     /// How many messages (newcomers, nodes) a first or a smoke run takes.
@@ -85,7 +118,8 @@ impl Workload {
         match self {
             Self::Discovery => 2,
             Self::Mesh => 5,
-            Self::PingPong { .. } => 200,
+            Self::PingPong { .. } | Self::CallSequential => 200,
+            Self::Pool { .. } => pool::calls_in(pool::QUICK_SECONDS),
             _ if self.size() >= 1 << 20 => 20,
             _ if self.size() >= 64 << 10 => 200,
             _ => 2_000,
@@ -104,9 +138,10 @@ impl Workload {
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.size() {
-            0 => f.write_str(self.name()),
-            size => write!(f, "{} {}", self.name(), Size(size)),
+        match self {
+            Self::Discovery | Self::Mesh | Self::Call | Self::CallSequential => f.write_str(self.name()),
+            Self::Pool { policy } => write!(f, "pool {policy:?}"),
+            _ => write!(f, "{} {}", self.name(), Size(self.size())),
         }
     }
 }
@@ -138,9 +173,9 @@ pub(crate) enum Side {
 pub(crate) struct Job {
     pub(crate) workload: Workload,
     pub(crate) side: Side,
-    /// Messages per receiver, newcomers, or nodes.
+    /// Messages per receiver, newcomers, nodes, or calls.
     pub(crate) count: u64,
-    /// Messages per receiver before the watch starts; never 0.
+    /// Messages per receiver or calls before the watch starts; never 0.
     pub(crate) warmup: u64,
     /// UDP port of the beacons.
     pub(crate) port: u16,
@@ -200,8 +235,8 @@ impl Checker {
         Self { size: size.max(4), length: Ring::length(size) as u64, seen: 0 }
     }
 
-    /// Takes the next message; returns how many there have been.
-    pub(crate) fn check(&mut self, message: &[u8]) -> Result<u64> {
+    /// Takes the next message.
+    pub(crate) fn check(&mut self, message: &[u8]) -> Result<()> {
         let number = message.first_chunk::<4>().map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
         let expected = self.seen % self.length;
         if message.len() != self.size || number != Some(expected) {
@@ -213,7 +248,7 @@ impl Checker {
             .into());
         }
         self.seen += 1;
-        Ok(self.seen)
+        Ok(())
     }
 }
 
@@ -225,7 +260,7 @@ mod tests {
     fn the_payloads_of_a_ring_pass_the_checker_more_than_once_round() {
         let (ring, mut checker) = (Ring::new(10), Checker::new(10));
         for number in 0..1_000 {
-            assert_eq!(checker.check(&ring.payload(number)).unwrap(), number + 1);
+            checker.check(&ring.payload(number)).unwrap();
         }
     }
 

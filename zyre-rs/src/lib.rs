@@ -57,8 +57,3 @@ pub use node::{Node, Stats};
 pub use scout::{Scout, Sighting};
 pub use settings::{EndpointPolicy, LinkLimit, Overflow, Timers};
 pub use wire::Endpoint;
-
-/// The README's example compiles.
-#[cfg(all(doctest, feature = "net"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;

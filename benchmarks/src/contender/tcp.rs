@@ -173,13 +173,13 @@ fn header(payload: &[u8]) -> Bytes {
     Bytes::copy_from_slice(&(payload.len() as u32).to_le_bytes())
 }
 
-fn encode(payload: &[u8], buffer: &mut Vec<u8>) {
+pub(super) fn encode(payload: &[u8], buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     buffer.extend_from_slice(payload);
 }
 
 /// Received bytes, cut into messages in place.
-struct Frames {
+pub(super) struct Frames {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -187,11 +187,11 @@ struct Frames {
 
 impl Frames {
     /// Room for one message and one read; no message is larger than the one size of the run.
-    fn new(size: usize) -> Self {
+    pub(super) fn new(size: usize) -> Self {
         Self { buffer: vec![0; size + 4 + WRITE], start: 0, end: 0 }
     }
 
-    fn next(&mut self) -> Option<&[u8]> {
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
         let rest = self.buffer.get(self.start..self.end)?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = u32::from_le_bytes(*length) as usize;
@@ -200,7 +200,7 @@ impl Frames {
         Some(frame)
     }
 
-    async fn fill(&mut self, link: &mut TcpStream) -> Result<()> {
+    pub(super) async fn fill(&mut self, link: &mut TcpStream) -> Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         match link.read(&mut self.buffer[self.end..]).await? {

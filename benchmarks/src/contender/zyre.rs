@@ -54,7 +54,7 @@ pub(crate) async fn source(session: Session) -> Result<Infallible> {
             let peer = enter(&mut events).await?;
             match workload {
                 Workload::OneWay { .. } => whisper(session, &node, peer).await,
-                Workload::Echo { .. } => request(session, &node, &mut events, peer).await,
+                Workload::Echo { .. } | Workload::Call => request(session, &node, &mut events, peer).await,
                 _ => ping(session, &node, &mut events, peer).await,
             }
         }

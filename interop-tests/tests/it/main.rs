@@ -10,6 +10,7 @@ mod foreign;
 mod lan;
 mod mixed;
 mod recovery;
+mod rpc_wire;
 mod work;
 mod wrap;
 mod zmtp_conformance;

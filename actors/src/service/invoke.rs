@@ -1,0 +1,262 @@
+//! One call on its way: what all kinds of calls share.
+
+use super::{DEFAULT_TIMEOUT, Service};
+use crate::caller::{self, CallId, Target};
+use crate::system::{Answer, Command, Outgoing, Reply, Shared};
+use crate::trace;
+use crate::wire::{self, Meta};
+use crate::{Body, CallError, Codec, Context, NoError, RemoteMessage};
+use serde::Serialize;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use zyre_rs::PeerId;
+
+/// How a call is to be made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) timeout: Option<Duration>,
+    /// `None`: as the method says.
+    pub(super) retries: Option<u32>,
+    pub(super) key: Option<u64>,
+    pub(super) codec: Option<Codec>,
+    pub(super) within: Option<Context>,
+}
+
+/// A provider that does not count (a plain pyre program) may run ahead this many times further than it was granted.
+const SLACK: usize = 16;
+
+/// How often a call of an idempotent method is tried again.
+pub(super) const IDEMPOTENT_RETRIES: u32 = 3;
+
+impl Options {
+    pub(super) fn keyed(&mut self, key: &(impl Hash + ?Sized)) {
+        // Fixed keys: every node sends a key to the same worker.
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.key = Some(hasher.finish());
+    }
+
+    /// The request this call is made on behalf of.
+    fn context(&self) -> Option<Context> {
+        self.within.clone().or_else(Context::current)
+    }
+}
+
+/// A call with everything encoded and decided but its provider.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    shared: Arc<Shared>,
+    target: Target,
+    target_name: String,
+    method: Arc<str>,
+    body: Body,
+    pub(super) options: Options,
+    pub(super) batch: Option<u64>,
+}
+
+impl Invocation {
+    pub(super) fn new(
+        service: &Service,
+        method: &str,
+        params: &(impl Serialize + ?Sized),
+    ) -> Result<Self, CallError> {
+        Self::with(service, method, params, Options::default())
+    }
+
+    pub(super) fn with<T: Serialize + ?Sized>(
+        service: &Service,
+        method: &str,
+        params: &T,
+        options: Options,
+    ) -> Result<Self, CallError> {
+        let target = service.target()?;
+        let codec = options.codec.unwrap_or_else(|| service.codec(&target));
+        let body = Body::encode(codec, params).map_err(|error| CallError::Decode(error.to_string()))?;
+        let (shared, target_name) = (service.shared.clone(), service.target_name());
+        Ok(Self { shared, target, target_name, method: method.into(), body, options, batch: None })
+    }
+
+    /// Sends it and waits for the answer.
+    pub(super) async fn run(self) -> Result<Answer, CallError> {
+        let (end, answer) = oneshot::channel();
+        let (open, context) = self.send(Reply::One(end), None)?;
+        open.wait(answer, context).await
+    }
+
+    /// Sends it; items come through the channel, `room` of them ahead of their being taken.
+    pub(super) fn stream(self, room: usize) -> Result<(OpenCall, mpsc::Receiver<Body>, Answered), CallError> {
+        let (items, taken) = mpsc::channel(room * SLACK);
+        let (end, answer) = oneshot::channel();
+        let credit = u32::try_from(room).unwrap_or(u32::MAX);
+        let (open, _) = self.send(Reply::Stream { items, end }, Some(credit))?;
+        Ok((open, taken, answer))
+    }
+
+    fn send(self, reply: Reply, credit: Option<u32>) -> Result<(OpenCall, Option<Context>), CallError> {
+        let context = self.options.context();
+        let now = Instant::now();
+        let own = now + self.options.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let deadline = context.as_ref().and_then(Context::deadline).map_or(own, |outer| outer.min(own));
+        let meta =
+            Meta { credit, traceparent: trace::outgoing(&self.method, context.as_ref()), ..Meta::default() };
+        let id = self.shared.next_call();
+        let payload = Arc::new(Outgoing { method: self.method, body: self.body, meta, batch: self.batch });
+        let call = caller::Call {
+            id,
+            target: self.target,
+            deadline,
+            retries: self.options.retries.unwrap_or(0),
+            key: self.options.key,
+            payload,
+        };
+        self.shared.mailbox.send(Command::Call { call, reply }).map_err(|_| stopped())?;
+        Ok((OpenCall { shared: self.shared, id, target_name: self.target_name, done: false }, context))
+    }
+
+    /// Sends it as a notification.
+    pub(super) async fn tell(self) -> Result<(), CallError> {
+        let peer = match &self.target {
+            Target::Peer(peer) => *peer,
+            Target::Group(group) => {
+                let (reply, picked) = oneshot::channel();
+                let pick = Command::Pick { group: group.clone(), key: self.options.key, reply };
+                self.shared.mailbox.send(pick).map_err(|_| stopped())?;
+                let target = self.target_name;
+                picked.await.map_err(|_| stopped())?.ok_or(CallError::NoProvider { target })?
+            }
+        };
+        let meta = Meta {
+            traceparent: trace::outgoing(&self.method, self.options.context().as_ref()),
+            ..Meta::default()
+        };
+        if peer == self.shared.node.id() {
+            let (method, params) = (self.method.to_string(), self.body);
+            let request = wire::Packet::Request(wire::Request { id: None, method, params, meta });
+            return self.shared.mailbox.send(Command::Local(Box::new(request))).map_err(|_| stopped());
+        }
+        let body = match self.body.codec {
+            Codec::MessagePack if !self.shared.directory.borrow().reads_msgpack(peer) => {
+                self.body.to_json().map_err(|error| CallError::Decode(error.to_string()))?
+            }
+            _ => self.body,
+        };
+        let message = wire::encode_notification(&self.method, &body, &meta);
+        self.shared
+            .node
+            .whisper(peer, message)
+            .await
+            .map_err(|error| CallError::NotSent { reason: error.to_string() })
+    }
+}
+
+pub(super) type Answered = oneshot::Receiver<Result<Answer, CallError>>;
+
+/// A call somebody waits for. Dropped before its answer, it is cancelled, at its provider too.
+#[derive(Debug)]
+pub(super) struct OpenCall {
+    shared: Arc<Shared>,
+    pub(super) id: CallId,
+    target_name: String,
+    done: bool,
+}
+
+impl OpenCall {
+    /// Waits for the answer; for a call on behalf of a request also for that request's end.
+    async fn wait(self, answer: Answered, context: Option<Context>) -> Result<Answer, CallError> {
+        match context {
+            None => self.answered(answer.await),
+            Some(context) => tokio::select! {
+                biased;
+                answer = answer => self.answered(answer),
+                () = context.cancelled() => Err(CallError::Cancelled),
+            },
+        }
+    }
+
+    pub(super) fn answered(
+        mut self,
+        answer: Result<Result<Answer, CallError>, oneshot::error::RecvError>,
+    ) -> Result<Answer, CallError> {
+        self.done = true;
+        match answer {
+            Ok(Err(CallError::NoProvider { .. })) => {
+                Err(CallError::NoProvider { target: std::mem::take(&mut self.target_name) })
+            }
+            Ok(answer) => answer,
+            Err(_) => Err(stopped()),
+        }
+    }
+
+    pub(super) fn grant(&self, n: u32) {
+        _ = self.shared.mailbox.send(Command::Grant { call: self.id, n });
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        if !self.done {
+            _ = self.shared.mailbox.send(Command::Cancel(self.id));
+        }
+    }
+}
+
+fn stopped() -> CallError {
+    CallError::NotSent { reason: "the system has stopped".to_owned() }
+}
+
+/// Reads an answer as what the message's author declared.
+pub(super) fn decode<M: RemoteMessage>(
+    answer: Result<Answer, CallError>,
+) -> Result<M::Reply, CallError<M::Error>> {
+    match answer {
+        Ok(answer) => answer
+            .body
+            .decode()
+            .map_err(|error| CallError::Decode(format!("the result does not fit: {error}"))),
+        Err(CallError::Remote(error)) => Err(match error.application() {
+            Some(application) => CallError::Application(application),
+            None => CallError::Remote(error),
+        }),
+        Err(error) => Err(error.widen()),
+    }
+}
+
+impl CallError<NoError> {
+    /// The same for a method that has an error of its own.
+    pub(crate) fn widen<E>(self) -> CallError<E> {
+        match self {
+            Self::Application(never) => match never {},
+            Self::NoProvider { target } => CallError::NoProvider { target },
+            Self::Rejected { retry_after } => CallError::Rejected { retry_after },
+            Self::NotSent { reason } => CallError::NotSent { reason },
+            Self::TimedOut { maybe_executed } => CallError::TimedOut { maybe_executed },
+            Self::PeerLost { peer, maybe_executed } => CallError::PeerLost { peer, maybe_executed },
+            Self::Cancelled => CallError::Cancelled,
+            Self::Remote(error) => CallError::Remote(error),
+            Self::Decode(reason) => CallError::Decode(reason),
+        }
+    }
+}
+
+/// Asks a peer whether its RPC answers.
+pub(crate) fn ping(
+    shared: &Arc<Shared>,
+    peer: PeerId,
+    deadline: Instant,
+) -> impl Future<Output = Result<(), CallError>> + use<> {
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let invocation = Invocation {
+        shared: shared.clone(),
+        target: Target::Peer(peer),
+        target_name: String::new(),
+        method: "rpc.ping".into(),
+        body: Body::null(),
+        options: Options { timeout: Some(timeout), ..Options::default() },
+        batch: None,
+    };
+    async move { invocation.run().await.map(|_| ()) }
+}

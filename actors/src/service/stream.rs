@@ -1,0 +1,127 @@
+//! Answers that come in pieces.
+
+use super::call::Of;
+use super::invoke::{self, Answered, Invocation, OpenCall};
+use crate::system::Answer;
+use crate::{Body, CallError, NoError, RemoteMessage};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
+use std::marker::PhantomData;
+use tokio::sync::mpsc;
+
+/// Items a provider may send ahead of their being taken.
+const ROOM: usize = 64;
+
+/// The items of a streaming call of message `M`, and then its result. Dropping it cancels the call.
+pub struct CallStream<M, T> {
+    items: Items,
+    of: Of<(M, T)>,
+}
+
+/// The items of a streaming call by name.
+pub struct ItemStream<T> {
+    items: Items,
+    of: Of<T>,
+}
+
+#[derive(Debug)]
+struct Items {
+    call: OpenCall,
+    items: mpsc::Receiver<Body>,
+    answer: Answered,
+    /// Taken since room was granted last.
+    taken: usize,
+}
+
+impl Items {
+    fn new(invocation: Invocation) -> Result<Self, CallError> {
+        let (call, items, answer) = invocation.stream(ROOM)?;
+        Ok(Self { call, items, answer, taken: 0 })
+    }
+
+    /// `None` once the result or an error ends the stream.
+    async fn next<T: DeserializeOwned>(&mut self) -> Option<Result<T, CallError>> {
+        let item = self.items.recv().await?;
+        self.taken += 1;
+        if self.taken >= ROOM / 2 {
+            self.call.grant(u32::try_from(self.taken).unwrap_or(u32::MAX));
+            self.taken = 0;
+        }
+        Some(item.decode().map_err(|error| CallError::Decode(format!("an item does not fit: {error}"))))
+    }
+
+    async fn finish(mut self) -> Result<Answer, CallError> {
+        // Items nobody takes must not hold the handler up.
+        while self.next::<serde::de::IgnoredAny>().await.is_some() {}
+        let answer = self.answer.await;
+        self.call.answered(answer)
+    }
+}
+
+impl<M: RemoteMessage, T> CallStream<M, T> {
+    pub(super) fn new(invocation: Invocation) -> Result<Self, CallError> {
+        Ok(Self { items: Items::new(invocation)?, of: PhantomData })
+    }
+
+    /// The result, which ends the stream; items not taken are skipped.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// Dropped early, the call is cancelled.
+    pub async fn finish(self) -> Result<M::Reply, CallError<M::Error>> {
+        invoke::decode::<M>(self.items.finish().await)
+    }
+}
+
+impl<M, T: DeserializeOwned> CallStream<M, T> {
+    /// The next item; `None` when there are no more ([`finish`](Self::finish) then tells how it ended).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<T, CallError<NoError>>> {
+        self.items.next().await
+    }
+}
+
+impl<T> ItemStream<T> {
+    pub(super) fn new(invocation: Invocation) -> Result<Self, CallError> {
+        Ok(Self { items: Items::new(invocation)?, of: PhantomData })
+    }
+
+    /// The result, which ends the stream; items not taken are skipped.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    /// Dropped early, the call is cancelled.
+    pub async fn finish(self) -> Result<Value, CallError> {
+        let answer = self.items.finish().await?;
+        answer.body.decode().map_err(|error| CallError::Decode(error.to_string()))
+    }
+}
+
+impl<T: DeserializeOwned> ItemStream<T> {
+    /// The next item; `None` when there are no more ([`finish`](Self::finish) then tells how it ended).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<T, CallError>> {
+        self.items.next().await
+    }
+}
+
+impl<M, T> fmt::Debug for CallStream<M, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallStream").field(&self.items.call).finish()
+    }
+}
+
+impl<T> fmt::Debug for ItemStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ItemStream").field(&self.items.call).finish()
+    }
+}

@@ -1,0 +1,151 @@
+//! The way back from a handler to its caller, from whichever thread the handler runs on: stream items and the answer.
+
+use super::command::{Command, Mailbox};
+use crate::server::Ticket;
+use crate::wire::{self, Id, Packet, Response};
+use crate::work::Context;
+use crate::{Body, Codec, ItemError, RpcError, code};
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use zyre_rs::{Message, Node, PeerId, SendError};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(super) node: Node,
+    pub(super) mailbox: Mailbox,
+    pub(super) ticket: Ticket,
+    /// `None`: a notification, which gets no answer.
+    pub(super) id: Option<Id>,
+    /// How the caller encoded its request.
+    pub(super) codec: Codec,
+    /// The answer is kept for retries.
+    pub(super) keep: bool,
+    pub(super) batch: Option<Arc<BatchReply>>,
+    /// Items the caller has room for; `None`: it does not count.
+    pub(super) credit: Option<Semaphore>,
+    pub(super) sequence: AtomicU64,
+}
+
+impl Route {
+    /// The request's id if its caller counts items.
+    pub(super) fn stream_id(&self) -> Option<&Id> {
+        self.id.as_ref().filter(|_| self.credit.is_some())
+    }
+
+    /// The caller has room for more items. More than a semaphore can hold is as good as all it can.
+    pub(super) fn grant(&self, n: u32) {
+        if let Some(credit) = &self.credit {
+            let n = usize::try_from(n).unwrap_or(usize::MAX);
+            credit.add_permits(n.min(
+                Semaphore::MAX_PERMITS / 2 - credit.available_permits().min(Semaphore::MAX_PERMITS / 2),
+            ));
+        }
+    }
+
+    pub(crate) async fn item(
+        &self,
+        peer: PeerId,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), ItemError> {
+        let Some(id) = &self.id else { return Err(ItemError::NotWaitedFor) };
+        let value =
+            Body::encode(self.codec, value).map_err(|error| ItemError::NotEncoded(error.to_string()))?;
+        if let Some(credit) = &self.credit {
+            credit.acquire().await.map_err(|_| ItemError::NotWaitedFor)?.forget();
+        }
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        if peer == self.node.id() {
+            let packet = Packet::Item { id: id.clone(), seq: sequence, value };
+            return self.mailbox.send(Command::Local(Box::new(packet))).map_err(|_| ItemError::NotWaitedFor);
+        }
+        self.node.whisper(peer, wire::encode_item(id, sequence, &value)).await.map_err(ItemError::Send)
+    }
+
+    /// Sends the answer, unless nobody waits for it any more, and tells the driver that the work has ended.
+    pub(crate) fn answer(&self, context: &Context, outcome: Result<Body, RpcError>) {
+        let waited_for = context.cancel();
+        let Some(id) = self.id.as_ref().filter(|_| waited_for) else { return self.finish(None) };
+        let peer = context.peer();
+        if peer == self.node.id() {
+            let response = Response { id: id.clone(), outcome: outcome.clone() };
+            _ = self.mailbox.send(Command::Local(Box::new(Packet::Response(response))));
+            return self.finish(Some(outcome));
+        }
+        let message = match &self.batch {
+            None => Some(encode_outcome(id, &outcome)),
+            Some(batch) => batch.add(id, &outcome),
+        };
+        let Some(message) = message else { return self.finish(Some(outcome)) };
+        match self.node.try_whisper(peer, message.clone()) {
+            Ok(()) => self.finish(Some(outcome)),
+            Err(SendError::Full { .. }) => send_patiently(context.clone(), message, outcome),
+            Err(SendError::TooLarge { size, .. }) => {
+                let error =
+                    format!("the result is too large for a message ({size} bytes); split it or stream it");
+                let outcome = Err(RpcError::new(code::INTERNAL_ERROR, error));
+                _ = self.node.try_whisper(peer, encode_outcome(id, &outcome));
+                self.finish(Some(outcome));
+            }
+            Err(error) => {
+                tracing::debug!(%peer, %error, "answer not sent");
+                self.finish(Some(outcome));
+            }
+        }
+    }
+
+    fn finish(&self, outcome: Option<Result<Body, RpcError>>) {
+        let answer = outcome.filter(|_| self.keep).map(Arc::new);
+        _ = self.mailbox.send(Command::Finished { ticket: self.ticket, answer });
+    }
+}
+
+/// An answer, whichever it is.
+pub(super) fn encode_outcome(id: &Id, outcome: &Result<Body, RpcError>) -> Message {
+    match outcome {
+        Ok(result) => wire::encode_response(id, result),
+        Err(error) => wire::encode_error(id, error),
+    }
+}
+
+/// The link is full: the request keeps its place in the service until there is room, which slows its caller down.
+fn send_patiently(context: Context, message: Message, outcome: Result<Body, RpcError>) {
+    let send = async move {
+        let Some(route) = context.route() else { return };
+        if let Err(error) = route.node.whisper(context.peer(), message).await {
+            tracing::debug!(peer = %context.peer(), %error, "answer not sent");
+        }
+        route.finish(Some(outcome));
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => _ = runtime.spawn(send),
+        Err(_) => tracing::warn!("answer dropped: the runtime has ended"),
+    }
+}
+
+/// Collects the answers to an array of requests; they travel as one array.
+#[derive(Debug)]
+pub(super) struct BatchReply {
+    state: Mutex<(usize, Vec<Message>)>,
+}
+
+impl BatchReply {
+    pub(super) fn new(answers: usize) -> Self {
+        Self { state: Mutex::new((answers, Vec::with_capacity(answers))) }
+    }
+
+    /// The message to send, once this was the last answer.
+    pub(super) fn add(&self, id: &Id, outcome: &Result<Body, RpcError>) -> Option<Message> {
+        let outcome = match outcome.as_ref().map(Body::to_json) {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(error)) => Err(RpcError::new(code::INTERNAL_ERROR, error.to_string())),
+            Err(error) => Err(error.clone()),
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1.push(encode_outcome(id, &outcome));
+        state.0 = state.0.saturating_sub(1);
+        (state.0 == 0).then(|| wire::encode_batch(std::mem::take(&mut state.1)))
+    }
+}

@@ -1,0 +1,7 @@
+//! The actor layer end to end on the network in memory, and what users of the crate see of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step fails the test")]
+
+mod calls;
+mod common;
+mod derive;
+mod handlers;
