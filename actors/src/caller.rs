@@ -10,6 +10,8 @@ mod budget;
 mod health;
 mod latency;
 mod machine;
+#[cfg(test)]
+mod model;
 pub(crate) mod policy;
 mod pool;
 mod random;

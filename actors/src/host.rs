@@ -95,31 +95,45 @@ impl Host {
     }
 }
 
-/// A host that is started when it is first needed.
+/// A host that is started when it is first needed, and not again once it was stopped.
 #[derive(Debug)]
 pub(crate) struct Lazy {
     arbiters: usize,
-    host: Mutex<Option<Host>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    NotNeeded,
+    Running(Host),
+    Stopped,
 }
 
 impl Lazy {
     pub(crate) fn new(arbiters: usize) -> Self {
-        Self { arbiters, host: Mutex::new(None) }
+        Self { arbiters, state: Mutex::new(State::NotNeeded) }
     }
 
     pub(crate) fn handle(&self) -> Result<HostHandle, ServeError> {
-        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = &*host {
-            return Ok(host.handle().clone());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Running(host) => return Ok(host.handle().clone()),
+            State::Stopped => return Err(ServeError::Stopped),
+            State::NotNeeded => {}
         }
-        let started =
+        let host =
             Host::start(self.arbiters).map_err(|error| ServeError::Host { reason: error.to_string() })?;
-        Ok(host.insert(started).handle().clone())
+        let handle = host.handle().clone();
+        *state = State::Running(host);
+        Ok(handle)
     }
 
     pub(crate) async fn stop(&self) {
-        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(host) = host
+        let state = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, State::Stopped)
+        };
+        if let State::Running(host) = state
             && let Err(error) = host.stop().await
         {
             tracing::warn!(%error, "the actors' thread did not end cleanly");

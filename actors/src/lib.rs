@@ -20,6 +20,8 @@ mod host;
 mod remote;
 mod server;
 mod service;
+#[cfg(test)]
+mod sim;
 mod supervise;
 mod system;
 mod topic;

@@ -20,6 +20,7 @@ use crate::caller::Target;
 use crate::system::{Command, Shared};
 use crate::{CallError, Codec, Policy, PoolSettings, Provider, RemoteMessage};
 use invoke::Invocation;
+use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +153,11 @@ impl Service {
     /// Calls one provider, picked by the policy, and gives its answer when awaited.
     pub fn call<M: RemoteMessage>(&self, message: M) -> Call<M> {
         Call::new(self.clone(), message)
+    }
+
+    /// Calls a method by name, with any parameters: an object (named) or an array (positional).
+    pub fn call_json(&self, method: &str, params: Value) -> JsonCall {
+        JsonCall::new(self.clone(), method, params)
     }
 
     /// Calls every provider there is now; each answer comes as it arrives, with who gave it.

@@ -7,13 +7,15 @@ mod command;
 pub(crate) mod directory;
 mod driver;
 mod figures;
+mod registry;
+mod restarted;
 pub(crate) mod route;
 mod serving;
 mod stop;
 
 pub use builder::{ActorSystemBuilder, NodeSource};
 pub(crate) use command::{Answer, Command, Mailbox, Outgoing, Reply};
-pub(crate) use serving::{MethodEntry, Registration};
+pub(crate) use registry::{MethodEntry, Registration};
 pub use stop::Serving;
 
 use crate::caller::CallId;
@@ -197,10 +199,13 @@ impl Shared {
         let registration = Box::new(registration);
         self.tell(Command::Register { registration, reply })?;
         registered.await.map_err(|_| ServeError::Stopped)??;
-        for group in &groups {
+        for (joined, group) in groups.iter().enumerate() {
             if let Err(error) = self.node.join(&**group).await {
                 let (done, _) = oneshot::channel();
                 self.tell(Command::Close { service, done })?;
+                for group in groups.iter().take(joined) {
+                    self.leave(group).await;
+                }
                 return Err(error.into());
             }
         }

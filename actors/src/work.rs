@@ -36,7 +36,9 @@ pub(crate) struct Caller {
     pub(crate) headers: Headers,
     pub(crate) method: Arc<str>,
     pub(crate) deadline: Option<Instant>,
+    /// The request's own place in its trace.
     pub(crate) trace: Option<TraceParent>,
+    pub(crate) span: tracing::Span,
 }
 
 thread_local! {
@@ -64,7 +66,7 @@ impl Context {
             }
         }
         let _restore = Restore(CURRENT.with_borrow_mut(|current| current.replace(self.clone())));
-        handle()
+        self.0.caller.span.in_scope(handle)
     }
 
     /// The caller's node.
@@ -97,7 +99,9 @@ impl Context {
         self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// The W3C `traceparent` this request is part of.
+    /// The W3C `traceparent` of this request itself, for what is done on its behalf; calls of this layer carry it on.
+    ///
+    /// `None` if the caller sent none and no subscriber looks at the span `rpc.serve`.
     pub fn traceparent(&self) -> Option<String> {
         self.0.caller.trace.map(|trace| trace.to_string())
     }

@@ -5,8 +5,12 @@ use std::ffi::OsString;
 use std::time::Duration;
 use zyre_rs::GroupName;
 
+mod rpc;
+
+pub(crate) use rpc::{Call, Methods, Params, Ping, Serve, Services, parse_params};
+
 const ABOUT: &str =
-    "See who is on the local network, listen to groups, shout, whisper and chat (ZRE, RFC 36)";
+    "See who is on the local network, listen to groups, shout, whisper, chat, call and serve (ZRE, RFC 36)";
 
 const EXIT_CODES: &str = "\
 Examples:
@@ -14,6 +18,8 @@ Examples:
   zyre sub CHAT                       what is said in the group CHAT
   zyre shout CHAT 'hello everybody'   say something to the group
   zyre whisper cam-1 status           say something to one peer
+  zyre services                       who provides what
+  zyre call calc.add '[1,2]'          call a method of whoever serves it
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 timeout, 130 Ctrl-C, 143 SIGTERM.";
 
@@ -108,6 +114,24 @@ pub(crate) enum Command {
     Whisper(Whisper),
     /// Talk in a group: lines typed are shouted, events are shown
     Chat(Chat),
+    /// List services and worker pools with their providers
+    Services(Services),
+    /// List the methods of a peer with their parameters and results
+    Methods(Methods),
+    /// Call a method and print its result
+    Call(Call),
+    /// Serve a method by a command of yours
+    Serve(Serve),
+    /// Measure round trips to a peer
+    Ping(Ping),
+    /// Show a pool with a slow worker and one that is killed; ends by itself
+    #[command(after_help = "\
+Starts nodes as processes of their own, on a UDP port of their own: nodes that are there are not disturbed.
+Takes some ten seconds.
+
+Example:
+  zyre demo")]
+    Demo,
 }
 
 /// `zyre scout`

@@ -1,9 +1,15 @@
 //! One module per command; each says what it waits for and what it prints.
 
+mod call;
 mod chat;
+mod demo;
+mod methods;
 mod peers;
+mod ping;
 mod scout;
 mod send;
+mod serve;
+mod services;
 mod shout;
 mod sub;
 mod whisper;
@@ -26,5 +32,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Shout(shout) => shout::run(session, shout).await,
         Command::Whisper(whisper) => whisper::run(session, whisper).await,
         Command::Chat(chat) => chat::run(session, &chat).await,
+        Command::Services(services) => services::run(session, &services).await,
+        Command::Methods(methods) => methods::run(session, &methods).await,
+        Command::Call(call) => call::run(session, call).await,
+        Command::Serve(serve) => serve::run(session, serve).await,
+        Command::Ping(ping) => ping::run(session, &ping).await,
+        Command::Demo => demo::run(session).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::signals::Signal;
 use std::io;
+use zyre_actors::{CallError, ServeError, code};
 use zyre_rs::{GroupError, SendError, StartError};
 
 /// Anything but success.
@@ -16,6 +17,21 @@ pub(crate) enum Failure {
     /// A group could not be joined.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// A call gave no result; a provider's own error is among them.
+    #[error("{}", call_error(.0))]
+    Call(#[from] CallError),
+    /// Some of the providers that were all called gave no result; each was told of before.
+    #[error("{0}")]
+    SomeFailed(String),
+    /// A method could not be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// What is wrong with the command line shows only now; the message says how to write it.
+    #[error("{0}")]
+    Usage(String),
+    /// A process of the demo could not be started.
+    #[error("cannot start another process of this command: {0}")]
+    Process(io::Error),
     /// The peer asked for is not one peer; the message lists the candidates.
     #[error("{0}")]
     Ambiguous(String),
@@ -52,16 +68,36 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             _ if self.is_closed_pipe() => 0,
+            Self::Usage(_) => 2,
             Self::Timeout(_) => 3,
+            Self::Call(error) if is_timeout(error) => 3,
             Self::Interrupted(signal) => signal.exit_code(),
             _ => 1,
         }
     }
 }
 
+/// Whether nobody was there or nobody answered in time. A provider may notice the deadline before its caller does.
+fn is_timeout(error: &CallError) -> bool {
+    match error {
+        CallError::NoProvider { .. } | CallError::TimedOut { .. } => true,
+        CallError::Remote(error) => error.code == code::DEADLINE_EXCEEDED,
+        _ => false,
+    }
+}
+
+fn call_error(error: &CallError) -> String {
+    match error {
+        CallError::NoProvider { target } => format!("{target} is not there (any more)"),
+        error if is_timeout(error) => format!("{error}; wait longer with --timeout"),
+        error => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zyre_actors::RpcError;
 
     #[test]
     fn each_way_to_end_has_the_exit_code_scripts_rely_on() {
@@ -73,5 +109,18 @@ mod tests {
         assert_eq!(Failure::Timeout(String::new()).exit_code(), 3);
         assert_eq!(Failure::Interrupted(Signal::Interrupt).exit_code(), 130);
         assert_eq!(Failure::Interrupted(Signal::Terminate).exit_code(), 143);
+    }
+
+    #[test]
+    fn a_call_without_answer_is_a_timeout_and_an_error_of_the_provider_is_an_error() {
+        let exit = |error: CallError| Failure::from(error).exit_code();
+        assert_eq!(exit(CallError::NoProvider { target: "svc/calc".to_owned() }), 3);
+        assert_eq!(exit(CallError::TimedOut { maybe_executed: true }), 3);
+        assert_eq!(exit(CallError::Remote(RpcError::new(code::DEADLINE_EXCEEDED, "late"))), 3);
+        assert_eq!(exit(CallError::Remote(RpcError::new(33, "no root"))), 1);
+        assert_eq!(exit(CallError::Rejected { retry_after: None }), 1);
+        assert_eq!(Failure::Usage(String::new()).exit_code(), 2);
+        let remote = Failure::from(CallError::Remote(RpcError::new(33, "no root")));
+        assert_eq!(remote.to_string(), "no root (code 33)");
     }
 }

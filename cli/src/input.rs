@@ -1,11 +1,11 @@
-//! Standard input as lines of bytes.
+//! Standard input, as lines of bytes or as a whole.
 //!
-//! A thread of its own reads them: a read cannot be cancelled, and this one must not hold up the end
+//! A thread of its own reads it: a read cannot be cancelled, and this one must not hold up the end
 //! of the command.
 
 use crate::failure::Failure;
-use std::io::{self, BufRead, IsTerminal};
-use tokio::sync::mpsc;
+use std::io::{self, BufRead, IsTerminal, Read};
+use tokio::sync::{mpsc, oneshot};
 
 /// Lines read ahead of those that were sent.
 const MAX_READ_AHEAD: usize = 256;
@@ -26,6 +26,16 @@ impl Lines {
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         self.0.recv().await.transpose().map_err(Failure::Input)
     }
+}
+
+/// All of standard input.
+pub(crate) async fn whole() -> Result<Vec<u8>, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut input = Vec::new();
+        _ = sender.send(io::stdin().lock().read_to_end(&mut input).map(|_| input));
+    });
+    receiver.await.unwrap_or_else(|_| Ok(Vec::new())).map_err(Failure::Input)
 }
 
 /// Whether a person types the input.

@@ -4,6 +4,7 @@
 //! 3 what was awaited did not come in time, 130 Ctrl-C, 143 SIGTERM.
 
 mod args;
+mod children;
 mod command;
 mod failure;
 mod input;

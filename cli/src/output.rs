@@ -1,13 +1,22 @@
-//! Standard output: events and lists, as JSON for programs or as text for people.
+//! Standard output: events, answers and lists, as JSON for programs or as text for people.
 //!
 //! The JSON is a contract: keys and their order stay, keys that do not apply are absent. Text from
 //! peers is escaped before it reaches a terminal.
 
+mod answer;
 mod event;
 mod list;
+mod round_trip;
+mod schema;
+mod service;
+mod stage;
 mod value;
 
+pub(crate) use answer::{Answer, ErrorLine};
 pub(crate) use list::{PeerRow, SightingRow};
+pub(crate) use round_trip::{RoundTrip, Summary};
+pub(crate) use service::{Change, ProviderRow};
+pub(crate) use stage::{Board, Stage, Total, WorkerLine};
 
 use crate::failure::Failure;
 use event::EventLine;
@@ -41,8 +50,12 @@ impl Output {
             ));
             return Ok(());
         }
-        let line = EventLine::from(event);
-        if self.json { write_json(&mut self.out, &line) } else { writeln!(self.out, "{line}") }
+        self.line(&EventLine::from(event))
+    }
+
+    /// Prints one line of data.
+    pub(crate) fn line(&mut self, line: &(impl serde::Serialize + fmt::Display)) -> Result<(), Failure> {
+        if self.json { write_json(&mut self.out, line) } else { writeln!(self.out, "{line}") }
             .map_err(Failure::Output)
     }
 
@@ -52,6 +65,20 @@ impl Output {
 
     pub(crate) fn sightings(&mut self, sightings: &[SightingRow]) -> Result<(), Failure> {
         self.list(sightings, list::sighting_table)
+    }
+
+    pub(crate) fn providers(&mut self, providers: &[ProviderRow]) -> Result<(), Failure> {
+        self.list(providers, service::provider_table)
+    }
+
+    /// The entries of `rpc.methods`, as they came or in short.
+    pub(crate) fn methods(&mut self, methods: &[serde_json::Value]) -> Result<(), Failure> {
+        self.list(methods, schema::method_table)
+    }
+
+    /// Whether data is printed for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     fn list<R: serde::Serialize>(

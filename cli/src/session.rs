@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use zyre_actors::ActorSystem;
 use zyre_rs::{Events, Membership, Node, NodeBuilder};
 
 /// What every command starts from.
@@ -32,6 +33,21 @@ impl Session {
         // What has been printed so far belongs to the user, also after a timeout or Ctrl-C.
         let flushed = self.output.flush();
         node.stop().await;
+        worked.flatten().and(flushed)
+    }
+
+    /// Starts an actor system on such a node, lets `work` use it and stops it cleanly however the work ends: what it
+    /// serves leaves its groups, and requests that are being worked on are finished first, for up to five seconds.
+    pub(crate) async fn with_system(
+        mut self,
+        work: impl AsyncFnOnce(&ActorSystem, &mut Output) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let system = self.signals.unless(ActorSystem::start(self.builder())).await??;
+        let node = system.node();
+        tracing::info!(name = node.name(), id = %node.id(), endpoint = %node.endpoint(), "started");
+        let worked = self.signals.unless(work(&system, &mut self.output)).await;
+        let flushed = self.output.flush();
+        system.stop().await;
         worked.flatten().and(flushed)
     }
 

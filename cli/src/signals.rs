@@ -38,6 +38,7 @@ impl Signals {
             let first = listener.next().await;
             sender.send_replace(Some(first));
             let second = listener.next().await;
+            crate::children::kill_all();
             std::process::exit(second.exit_code().into());
         });
         Ok(Self(receiver))

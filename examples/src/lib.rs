@@ -1,8 +1,10 @@
 //! What the example programs share, so that each of them shows only its own idea.
 //!
 //! [`NodeArgs`] are the options every program takes, [`next_event`] and [`interrupted`] end a program on Ctrl-C, [`rpc`] reads and
-//! writes JSON-RPC 2.0 (one JSON text in frame 0 of a whisper), [`work`] is the dealer's bookkeeping.
+//! writes JSON-RPC 2.0 (one JSON text in frame 0 of a whisper), [`work`] is the dealer's bookkeeping, [`calc`] what the programs
+//! on the actor layer tell each other.
 
+pub mod calc;
 pub mod rpc;
 pub mod work;
 

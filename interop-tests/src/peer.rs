@@ -48,7 +48,13 @@ impl Spec {
 
     /// A node of this crate.
     pub fn ours(name: &str) -> Self {
-        Self::new(name, || Ok(Command::new(provision::adapter()?)))
+        Self::new(name, || Ok(Command::new(provision::adapter("zyre-rs-peer")?)))
+    }
+
+    /// A node of this crate with actors on it. Its groups are the services it serves (see `bin/zyre-rpc-peer.rs`), and
+    /// the only command it takes is [`Peer::counters`].
+    pub fn actors(name: &str) -> Self {
+        Self::new(name, || Ok(Command::new(provision::adapter("zyre-rpc-peer")?)))
     }
 
     fn new(name: &str, command: fn() -> Result<Command, Missing>) -> Self {
@@ -227,6 +233,22 @@ impl Peer {
         Counted::read(
             &self.wait_since(since, &format!("number {next} from {sender}"), reached, timeout).value,
         )
+    }
+
+    /// What our node has counted, by name; what never occurred is missing.
+    #[track_caller]
+    pub fn counters(&self) -> Value {
+        self.call(json!({"cmd": "counters"}))
+    }
+
+    /// SIGTERM, on which a node with actors stops cleanly, and the wait for its end.
+    #[track_caller]
+    pub fn terminate(&mut self, timeout: Duration) {
+        self.process.terminate();
+        let status = self.process.wait_end(timeout);
+        if !status.success() {
+            self.fail(&format!("ended with {status}"));
+        }
     }
 
     /// Stops the node with its goodbye; the process stays.

@@ -148,6 +148,12 @@ impl Process {
         self.signal(Signal::INT);
     }
 
+    /// What service managers send.
+    #[track_caller]
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
     #[track_caller]
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

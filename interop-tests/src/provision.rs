@@ -60,12 +60,12 @@ pub fn namespaces() -> Result<(), Missing> {
     PROVIDED.get_or_init(install_namespace_tools).clone()
 }
 
-/// Provides the adapter that runs a node of this crate.
+/// Provides an adapter that runs a node of ours: `zyre-rs-peer`, or `zyre-rpc-peer` with actors on it.
 ///
 /// # Errors
 /// [`Missing`] when Cargo has not built it next to the tests.
-pub fn adapter() -> Result<PathBuf, Missing> {
-    let path = target()?.join("zyre-rs-peer");
+pub fn adapter(name: &str) -> Result<PathBuf, Missing> {
+    let path = target()?.join(name);
     if path.is_file() { Ok(path) } else { Err(Missing::new(format!("{} is not built", path.display()))) }
 }
 

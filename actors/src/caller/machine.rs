@@ -111,6 +111,7 @@ impl<P: Clone> Caller<P> {
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
         {
+            self.deadlines.pop_first();
             self.expire(now, id);
         }
         while let Some((at, group)) = self.wakes.pop_first() {

@@ -131,7 +131,7 @@ impl<J, R: Clone + Weigh> Server<J, R> {
 
     /// Whether it holds nothing but open services.
     #[cfg(test)]
-    pub(super) fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_at_rest(&self) -> bool {
         self.held.is_empty()
             && self.named.is_empty()
             && self.deadlines.is_empty()

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// Calls about to be made together; awaiting gives one result each, in their order.
 ///
-/// They are placed one by one, as the policy says; those that go to one provider travel as one JSON array.
+/// They are placed one by one, as the policy says; those that go to one provider travel as one JSON array, if it
+/// announces this layer's RPC.
 #[must_use = "the calls are made when the batch is awaited"]
 pub struct Batch<M> {
     service: Service,

@@ -4,12 +4,14 @@ use super::Service;
 use super::invoke::{self, IDEMPOTENT_RETRIES, Invocation, Options};
 use super::stream::CallStream;
 use crate::{CallError, Codec, Context, RemoteMessage};
+use futures_util::TryFutureExt;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
+use zyre_rs::PeerId;
 
 /// A call about to be made: awaiting it makes it. Dropping that future cancels it, at its provider too.
 ///
@@ -59,6 +61,28 @@ impl<M: RemoteMessage> Call<M> {
         self
     }
 
+    /// The answer and who gave it.
+    ///
+    /// # Errors
+    /// As when it is awaited.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the call is cancelled, at its provider too.
+    pub fn answered_by(
+        self,
+    ) -> impl Future<Output = Result<(PeerId, M::Reply), CallError<M::Error>>> + Send + use<M> {
+        // Encoded here: the message need not be shared between threads.
+        let invocation = self.invocation();
+        async move {
+            let answer = match invocation {
+                Ok(invocation) => invocation.run().await,
+                Err(error) => Err(error),
+            };
+            let answer = answer.map_err(invoke::failed::<M>)?;
+            Ok((answer.peer, invoke::decode::<M>(Ok(answer))?))
+        }
+    }
+
     /// Makes the call and takes the items its handler streams before the result; `T` is the type of an item.
     ///
     /// # Errors
@@ -78,15 +102,7 @@ impl<M: RemoteMessage> IntoFuture for Call<M> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        // Encoded here: the message need not be shared between threads.
-        let invocation = self.invocation();
-        Box::pin(async move {
-            let answer = match invocation {
-                Ok(invocation) => invocation.run().await,
-                Err(error) => Err(error),
-            };
-            invoke::decode::<M>(answer)
-        })
+        Box::pin(self.answered_by().map_ok(|(_, reply)| reply))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{DEFAULT_TIMEOUT, Service};
 use crate::caller::{self, CallId, Target};
 use crate::system::{Answer, Command, Outgoing, Reply, Shared};
 use crate::trace;
-use crate::wire::{self, Meta};
+use crate::wire::{self, Meta, TraceParent};
 use crate::{Body, CallError, Codec, Context, NoError, RemoteMessage};
 use serde::Serialize;
 use std::future::Future;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 use zyre_rs::PeerId;
 
 /// How a call is to be made.
@@ -25,9 +26,6 @@ pub(super) struct Options {
     pub(super) codec: Option<Codec>,
     pub(super) within: Option<Context>,
 }
-
-/// A provider that does not count (a plain pyre program) may run ahead this many times further than it was granted.
-const SLACK: usize = 16;
 
 /// How often a call of an idempotent method is tried again.
 pub(super) const IDEMPOTENT_RETRIES: u32 = 3;
@@ -87,9 +85,13 @@ impl Invocation {
         open.wait(answer, context).await
     }
 
-    /// Sends it; items come through the channel, `room` of them ahead of their being taken.
-    pub(super) fn stream(self, room: usize) -> Result<(OpenCall, mpsc::Receiver<Body>, Answered), CallError> {
-        let (items, taken) = mpsc::channel(room * SLACK);
+    /// Sends it; items come through the channel. `room` of them are granted, `most` may wait.
+    pub(super) fn stream(
+        self,
+        room: usize,
+        most: usize,
+    ) -> Result<(OpenCall, mpsc::Receiver<Body>, Answered), CallError> {
+        let (items, taken) = mpsc::channel(most);
         let (end, answer) = oneshot::channel();
         let credit = u32::try_from(room).unwrap_or(u32::MAX);
         let (open, _) = self.send(Reply::Stream { items, end }, Some(credit))?;
@@ -101,8 +103,8 @@ impl Invocation {
         let now = Instant::now();
         let own = now + self.options.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let deadline = context.as_ref().and_then(Context::deadline).map_or(own, |outer| outer.min(own));
-        let meta =
-            Meta { credit, traceparent: trace::outgoing(&self.method, context.as_ref()), ..Meta::default() };
+        let (span, traceparent) = trace::call(&self.method, context.as_ref());
+        let meta = Meta { credit, traceparent, ..Meta::default() };
         let id = self.shared.next_call();
         let payload = Arc::new(Outgoing { method: self.method, body: self.body, meta, batch: self.batch });
         let call = caller::Call {
@@ -114,11 +116,17 @@ impl Invocation {
             payload,
         };
         self.shared.mailbox.send(Command::Call { call, reply }).map_err(|_| stopped())?;
-        Ok((OpenCall { shared: self.shared, id, target_name: self.target_name, done: false }, context))
+        let open = OpenCall { shared: self.shared, id, target_name: self.target_name, span, done: false };
+        Ok((open, context))
     }
 
     /// Sends it as a notification.
     pub(super) async fn tell(self) -> Result<(), CallError> {
+        let (span, traceparent) = trace::call(&self.method, self.options.context().as_ref());
+        self.tell_as(span.clone(), traceparent).instrument(span).await
+    }
+
+    async fn tell_as(self, span: Span, traceparent: Option<TraceParent>) -> Result<(), CallError> {
         let peer = match &self.target {
             Target::Peer(peer) => *peer,
             Target::Group(group) => {
@@ -129,10 +137,8 @@ impl Invocation {
                 picked.await.map_err(|_| stopped())?.ok_or(CallError::NoProvider { target })?
             }
         };
-        let meta = Meta {
-            traceparent: trace::outgoing(&self.method, self.options.context().as_ref()),
-            ..Meta::default()
-        };
+        trace::called(&span, peer);
+        let meta = Meta { traceparent, ..Meta::default() };
         if peer == self.shared.node.id() {
             let (method, params) = (self.method.to_string(), self.body);
             let request = wire::Packet::Request(wire::Request { id: None, method, params, meta });
@@ -161,20 +167,25 @@ pub(super) struct OpenCall {
     shared: Arc<Shared>,
     pub(super) id: CallId,
     target_name: String,
+    span: Span,
     done: bool,
 }
 
 impl OpenCall {
     /// Waits for the answer; for a call on behalf of a request also for that request's end.
     async fn wait(self, answer: Answered, context: Option<Context>) -> Result<Answer, CallError> {
-        match context {
-            None => self.answered(answer.await),
-            Some(context) => tokio::select! {
-                biased;
-                answer = answer => self.answered(answer),
-                () = context.cancelled() => Err(CallError::Cancelled),
-            },
-        }
+        let span = self.span.clone();
+        let wait = async {
+            match context {
+                None => self.answered(answer.await),
+                Some(context) => tokio::select! {
+                    biased;
+                    answer = answer => self.answered(answer),
+                    () = context.cancelled() => Err(CallError::Cancelled),
+                },
+            }
+        };
+        wait.instrument(span).await
     }
 
     pub(super) fn answered(
@@ -186,7 +197,12 @@ impl OpenCall {
             Ok(Err(CallError::NoProvider { .. })) => {
                 Err(CallError::NoProvider { target: std::mem::take(&mut self.target_name) })
             }
-            Ok(answer) => answer,
+            Ok(answer) => {
+                if let Ok(answer) = &answer {
+                    trace::called(&self.span, answer.peer);
+                }
+                answer
+            }
             Err(_) => Err(stopped()),
         }
     }
@@ -217,11 +233,18 @@ pub(super) fn decode<M: RemoteMessage>(
             .body
             .decode()
             .map_err(|error| CallError::Decode(format!("the result does not fit: {error}"))),
-        Err(CallError::Remote(error)) => Err(match error.application() {
+        Err(error) => Err(failed::<M>(error)),
+    }
+}
+
+/// Tells the method's own errors from the others.
+pub(super) fn failed<M: RemoteMessage>(error: CallError) -> CallError<M::Error> {
+    match error {
+        CallError::Remote(error) => match error.application() {
             Some(application) => CallError::Application(application),
             None => CallError::Remote(error),
-        }),
-        Err(error) => Err(error.widen()),
+        },
+        error => error.widen(),
     }
 }
 

@@ -13,13 +13,21 @@ use tokio::sync::mpsc;
 /// Items a provider may send ahead of their being taken.
 const ROOM: usize = 64;
 
+/// Items that may wait of a provider that does not count them: a plain peer, or one that was called with parameters by
+/// position, which have no place for `credit`. One more ends the call with `Cancelled`, since no item is ever left out.
+const MOST: usize = 1024;
+
 /// The items of a streaming call of message `M`, and then its result. Dropping it cancels the call.
+///
+/// A provider with this layer sends no more than there is room for. Of others, 1,024 items may wait; one more ends the
+/// call with [`CallError::Cancelled`].
 pub struct CallStream<M, T> {
     items: Items,
     of: Of<(M, T)>,
 }
 
-/// The items of a streaming call by name.
+/// The items of a streaming call by name; see [`CallStream`]. Parameters by position have no place to say how much room
+/// there is: whoever streams more than 1,024 items gives them by name.
 pub struct ItemStream<T> {
     items: Items,
     of: Of<T>,
@@ -36,7 +44,7 @@ struct Items {
 
 impl Items {
     fn new(invocation: Invocation) -> Result<Self, CallError> {
-        let (call, items, answer) = invocation.stream(ROOM)?;
+        let (call, items, answer) = invocation.stream(ROOM, MOST)?;
         Ok(Self { call, items, answer, taken: 0 })
     }
 

@@ -27,7 +27,8 @@ pub enum Up {
         /// Why.
         reason: Down,
     },
-    /// Its actor died and was started anew; what it worked on is lost, what waited is not.
+    /// Its actor died and was started anew; what it worked on is lost, what waited is not. At most once delivered, and
+    /// only by providers with this layer.
     Restarted {
         /// Who.
         peer: PeerId,

@@ -1,7 +1,6 @@
 //! The calling half of the driver: sends what the caller machine decides and hands answers to those who wait.
 
 use super::command::{Answer, Outgoing, Reply};
-use super::directory::PeerInfo;
 use super::driver::Driver;
 use crate::caller::{self, Call, CallId, Failure, Target, Verdict};
 use crate::wire::{self, Id, Incarnation, Meta, OwnId, Response};
@@ -26,7 +25,8 @@ pub(super) struct Calls {
     /// Who holds a stream's call, for granting it room.
     streams: BTreeMap<CallId, PeerId>,
     interesting: BTreeSet<Arc<str>>,
-    asked: BTreeSet<PeerId>,
+    /// Peers that are being asked how much they take, and whether to ask once more since they have joined a group meanwhile.
+    asked: BTreeMap<PeerId, bool>,
     /// Calls of a batch on their way to one provider.
     batches: BTreeMap<(u64, PeerId), Vec<(CallId, Message)>>,
     /// The response being handled.
@@ -41,7 +41,7 @@ impl Calls {
             waiting: HashMap::new(),
             streams: BTreeMap::new(),
             interesting: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
             batches: BTreeMap::new(),
             answer: None,
         }
@@ -55,13 +55,13 @@ impl Calls {
         self.interesting.contains(group)
     }
 
-    pub(super) fn peer_gone(&mut self, peer: PeerId) {
-        self.asked.remove(&peer);
-    }
-
     pub(super) fn forget(&mut self, call: CallId) {
         self.waiting.remove(&call);
         self.streams.remove(&call);
+    }
+
+    pub(super) fn forget_peer(&mut self, peer: PeerId) {
+        self.asked.remove(&peer);
     }
 
     /// The system ends: nobody will be answered any more.
@@ -108,7 +108,7 @@ impl Driver {
                     }
                 }
                 caller::Output::Answered { call } => self.answered(now, call),
-                caller::Output::Failed { call, failure } => self.failed(call, failure),
+                caller::Output::Failed { call, failure } => self.failed(now, call, failure),
             }
         }
     }
@@ -142,7 +142,8 @@ impl Driver {
         };
         let message = wire::encode_request(&id, &out.method, &body, &meta);
         match out.batch {
-            Some(batch) if body.codec == Codec::Json => {
+            // A plain worker answers one request at a time and may know nothing of arrays.
+            Some(batch) if body.codec == Codec::Json && self.directory.speaks_rpc(peer) => {
                 self.calls.batches.entry((batch, peer)).or_default().push((call, message));
             }
             _ => self.whisper_call(now, call, peer, message),
@@ -210,13 +211,17 @@ impl Driver {
                 if let Ok(answer) = answer {
                     self.on_capacity(now, peer, &answer.body);
                 }
+                self.asked_capacity(now, peer);
             }
         }
     }
 
-    fn failed(&mut self, call: CallId, failure: Failure) {
+    fn failed(&mut self, now: Instant, call: CallId, failure: Failure) {
         self.calls.streams.remove(&call);
         let Some(reply) = self.calls.waiting.remove(&call) else { return };
+        if let Reply::Capacity(peer) = reply {
+            return self.asked_capacity(now, peer);
+        }
         reply.fail(match failure {
             Failure::NoProvider => CallError::NoProvider { target: String::new() },
             Failure::Rejected { retry_after } => CallError::Rejected { retry_after },
@@ -238,10 +243,19 @@ impl Driver {
         }
         match items.try_send(value) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.count("items_over_credit", 1),
+            Err(TrySendError::Full(_)) => return self.overrun(now, call),
             Err(TrySendError::Closed(_)) => {}
         }
         self.caller.handle(now, caller::Input::Item { call, peer });
+    }
+
+    /// Items come faster than they are taken, from a provider that does not count them: better none than some missing.
+    fn overrun(&mut self, now: Instant, call: CallId) {
+        self.count("items_over_credit", 1);
+        if let Some(reply) = self.calls.waiting.remove(&call) {
+            reply.fail(CallError::Cancelled);
+        }
+        self.caller.handle(now, caller::Input::Cancel(call));
     }
 
     pub(super) fn on_grant(&mut self, call: CallId, n: u32) {
@@ -264,10 +278,14 @@ impl Driver {
 
     /// Asks a provider that speaks this layer's RPC how many requests its services work on at once.
     pub(super) fn ask_capacity(&mut self, now: Instant, peer: PeerId) {
-        let speaks = |peer: &PeerInfo| peer.rpc;
-        if !self.directory.peers.get(&peer).is_some_and(speaks) || !self.calls.asked.insert(peer) {
+        if !self.directory.speaks_rpc(peer) {
             return;
         }
+        if let Some(again) = self.calls.asked.get_mut(&peer) {
+            *again = true;
+            return;
+        }
+        self.calls.asked.insert(peer, false);
         let id = CallId(self.calls.next_own);
         self.calls.next_own -= 1;
         let payload = Arc::new(Outgoing {
@@ -279,6 +297,13 @@ impl Driver {
         let deadline = now + CAPACITY_TIMEOUT;
         let call = Call { id, target: Target::Peer(peer), deadline, retries: 0, key: None, payload };
         self.on_call(now, call, Reply::Capacity(peer));
+    }
+
+    /// It has told, or does not.
+    fn asked_capacity(&mut self, now: Instant, peer: PeerId) {
+        if self.calls.asked.remove(&peer) == Some(true) {
+            self.ask_capacity(now, peer);
+        }
     }
 
     fn on_capacity(&mut self, now: Instant, peer: PeerId, info: &Body) {

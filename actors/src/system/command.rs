@@ -1,6 +1,6 @@
 //! What handles and handlers tell the driver.
 
-use super::serving::Registration;
+use super::registry::Registration;
 use crate::caller::{Call, CallId};
 use crate::host::HostEvent;
 use crate::server::{ServiceId, Ticket, Weigh};
@@ -37,7 +37,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum Reply {
     One(oneshot::Sender<Result<Answer, CallError>>),
-    /// Items are sent no faster than room was granted, so this queue is never full with an honest provider.
+    /// Full only with a provider that sends faster than room was granted; that ends the call.
     Stream {
         items: mpsc::Sender<Body>,
         end: oneshot::Sender<Result<Answer, CallError>>,
@@ -101,6 +101,8 @@ pub(crate) enum Command {
         ticket: Ticket,
         answer: Option<Kept>,
     },
+    /// A handler's answer did not fit into its caller's link, or the caller was gone.
+    ReplyDropped,
     Register {
         registration: Box<Registration>,
         reply: oneshot::Sender<Result<(), ServeError>>,

@@ -49,6 +49,10 @@ impl Directory {
         self.groups.get(group).is_some_and(|members| !members.is_empty())
     }
 
+    pub(crate) fn speaks_rpc(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.rpc)
+    }
+
     pub(crate) fn reads_msgpack(&self, peer: PeerId) -> bool {
         self.peers.get(&peer).is_some_and(|peer| peer.msgpack)
     }

@@ -79,7 +79,14 @@ impl Driver {
                 wake.as_mut().reset(next);
             }
         }
+        self.end();
+    }
+
+    /// Nobody waits for anything any more, and nobody is there.
+    fn end(&mut self) {
         self.calls.end();
+        self.serving.end();
+        self.published.send_replace(Arc::default());
     }
 
     /// Carries out everything the machines want, including what that leads to on this node itself.
@@ -129,8 +136,8 @@ impl Driver {
                 }
                 self.caller.handle(now, caller::Input::Exit { peer });
                 self.server.handle(now, server::Input::PeerGone { peer });
-                self.serving.forget(peer);
-                self.calls.peer_gone(peer);
+                self.calls.forget_peer(peer);
+                self.serving.forget_peer(peer);
             }
             _ => {}
         }
@@ -173,7 +180,11 @@ impl Driver {
             Packet::Response(response) => self.on_response(now, peer, response),
             Packet::Item { id, value, .. } => self.on_item(now, peer, &id, value),
             Packet::Cancel { id } => self.server.handle(now, server::Input::Cancel { peer, id }),
-            Packet::Credit { id, n } => self.serving.grant(peer, &id, n),
+            Packet::Credit { id, n } => {
+                if !self.serving.grant(peer, &id, n) {
+                    self.count("credits_unknown", 1);
+                }
+            }
             Packet::Invalid { id, error } => self.on_invalid(now, peer, id, error),
         }
     }
@@ -197,7 +208,9 @@ impl Driver {
                 _ = reply.send(groups.collect());
             }
             Command::Subscribe { group, sink, reply } => {
-                self.topics.entry(group).or_default().push(sink);
+                let sinks = self.topics.entry(group).or_default();
+                sinks.retain(|sink| sink.is_read());
+                sinks.push(sink);
                 _ = reply.send(());
             }
             Command::Publish { group, message, reply } => {
@@ -206,6 +219,7 @@ impl Driver {
             }
             Command::Local(packet) => self.on_packet(now, self.node.id(), *packet),
             Command::Finished { ticket, answer } => self.on_finished(now, ticket, answer),
+            Command::ReplyDropped => self.count("replies_dropped", 1),
             Command::Register { registration, reply } => _ = reply.send(self.on_register(now, *registration)),
             Command::Announce { service, up, done } => {
                 self.on_announce(now, service, up);
@@ -227,10 +241,12 @@ impl Driver {
         for peer in self.directory.members(&group) {
             _ = news.try_send(Up::Up { peer });
         }
-        self.watchers.entry(group).or_default().push(news);
+        let watchers = self.watchers.entry(group).or_default();
+        watchers.retain(|watcher| !watcher.is_closed());
+        watchers.push(news);
     }
 
-    pub(super) fn tell_watchers(&mut self, group: &Arc<str>, news: &Up) {
+    pub(super) fn tell_watchers(&mut self, group: &str, news: &Up) {
         let Some(watchers) = self.watchers.get_mut(group) else { return };
         let mut missed = 0;
         watchers.retain(|watcher| match watcher.try_send(*news) {

@@ -89,11 +89,15 @@ impl Route {
                 _ = self.node.try_whisper(peer, encode_outcome(id, &outcome));
                 self.finish(Some(outcome));
             }
-            Err(error) => {
-                tracing::debug!(%peer, %error, "answer not sent");
-                self.finish(Some(outcome));
-            }
+            Err(error) => self.dropped(peer, &error, outcome),
         }
+    }
+
+    /// The answer is lost; it may be asked for again.
+    fn dropped(&self, peer: PeerId, error: &SendError, outcome: Result<Body, RpcError>) {
+        tracing::debug!(%peer, %error, "answer not sent");
+        _ = self.mailbox.send(Command::ReplyDropped);
+        self.finish(Some(outcome));
     }
 
     fn finish(&self, outcome: Option<Result<Body, RpcError>>) {
@@ -114,10 +118,10 @@ pub(super) fn encode_outcome(id: &Id, outcome: &Result<Body, RpcError>) -> Messa
 fn send_patiently(context: Context, message: Message, outcome: Result<Body, RpcError>) {
     let send = async move {
         let Some(route) = context.route() else { return };
-        if let Err(error) = route.node.whisper(context.peer(), message).await {
-            tracing::debug!(peer = %context.peer(), %error, "answer not sent");
+        match route.node.whisper(context.peer(), message).await {
+            Ok(()) => route.finish(Some(outcome)),
+            Err(error) => route.dropped(context.peer(), &error, outcome),
         }
-        route.finish(Some(outcome));
     };
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => _ = runtime.spawn(send),

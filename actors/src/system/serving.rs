@@ -3,80 +3,23 @@
 use super::command::Kept;
 use super::directory::service_of;
 use super::driver::Driver;
+use super::registry::Service;
 use super::route::{BatchReply, Route, encode_outcome};
-use crate::host::HostEvent;
-use crate::server::{self, Arrival, Limits, Load, Offences, Server, ServiceId, Ticket};
+use crate::server::{self, Arrival, Load, Offences, Server, ServiceId, Ticket};
 use crate::wire::{self, Id, Packet, Request};
-use crate::work::{Backend, Caller, Context, Responder, Work};
-use crate::{Body, Down, MethodSchema, RpcError, ServeError, code};
+use crate::work::{Caller, Context, Responder, Work};
+use crate::{Body, RpcError, code, trace};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zyre_rs::PeerId;
 
 /// A deadline further away than this is this: clocks are not asked to count so far.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
-
-/// Methods remembered after their service has closed.
-const MAX_CLOSED: usize = 256;
-
-/// Longest name of a method; with `svc/` before it, it still fits into a group name.
-const MAX_METHOD: usize = 200;
-
-/// What a service asks the driver to serve.
-pub(crate) struct Registration {
-    pub(crate) id: ServiceId,
-    pub(crate) service: Arc<str>,
-    /// The groups that make it known: `svc/<name>`, `pool/<name>`.
-    pub(crate) groups: Vec<Arc<str>>,
-    pub(crate) methods: Vec<MethodEntry>,
-    pub(crate) limits: Limits,
-    pub(crate) backend: Box<dyn Backend>,
-}
-
-impl Registration {
-    pub(crate) fn new(
-        id: ServiceId,
-        service: &str,
-        groups: impl Iterator<Item = Arc<str>>,
-        methods: Vec<MethodEntry>,
-        limits: Limits,
-        backend: Box<dyn Backend>,
-    ) -> Result<Self, ServeError> {
-        for MethodEntry { name, .. } in &methods {
-            let problem = match &**name {
-                "" => "a method has a name, such as calc.add",
-                name if name.starts_with("rpc.") => "names that begin with rpc. are built in",
-                name if name.len() > MAX_METHOD => "a method name has at most 200 bytes",
-                _ => continue,
-            };
-            return Err(ServeError::InvalidMethod { method: name.to_string(), problem });
-        }
-        Ok(Self { id, service: service.into(), groups: groups.collect(), methods, limits, backend })
-    }
-}
-
-impl fmt::Debug for Registration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration")
-            .field("service", &self.service)
-            .field("methods", &self.methods)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A method as `rpc.methods` tells it.
-#[derive(Clone, Debug)]
-pub(crate) struct MethodEntry {
-    pub(crate) name: Arc<str>,
-    pub(crate) idempotent: bool,
-    pub(crate) schema: MethodSchema,
-}
 
 /// What is needed to start a request once the server lets it.
 #[derive(Debug)]
@@ -89,27 +32,19 @@ pub(crate) struct Job {
     keep: bool,
 }
 
-#[derive(Debug)]
-pub(super) struct Service {
-    pub(super) registration: Registration,
-    /// Its groups have been joined.
-    announced: bool,
-    drained: Option<oneshot::Sender<()>>,
-}
-
 /// What this node serves.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
     pub(super) services: BTreeMap<ServiceId, Service>,
-    methods: HashMap<Arc<str>, (ServiceId, usize)>,
+    pub(super) methods: HashMap<Arc<str>, (ServiceId, usize)>,
     /// Methods that were served until a moment ago: a call that was on its way may go elsewhere. The last [`MAX_CLOSED`].
-    closed: VecDeque<Arc<str>>,
+    pub(super) closed: VecDeque<Arc<str>>,
     running: HashMap<Ticket, Context>,
     /// Running requests that may send items, for granting them room.
     streams: BTreeMap<(PeerId, Id), Context>,
     /// Requests of arrays that have not been answered.
     batches: BTreeMap<(PeerId, Id), Arc<BatchReply>>,
-    offences: Offences,
+    pub(super) offences: Offences,
 }
 
 impl Serving {
@@ -126,17 +61,22 @@ impl Serving {
         }
     }
 
-    /// The caller has room for more items.
-    pub(super) fn grant(&mut self, peer: PeerId, id: &Id, n: u32) {
-        let context = self.streams.get(&(peer, id.clone()));
-        if let Some(route) = context.and_then(Context::route) {
-            route.grant(n);
-        }
+    /// The caller has room for more items. False if no stream of its has this id, as one that has just ended.
+    pub(super) fn grant(&mut self, peer: PeerId, id: &Id, n: u32) -> bool {
+        let route = self.streams.get(&(peer, id.clone())).and_then(Context::route);
+        route.inspect(|route| route.grant(n)).is_some()
     }
 
-    /// The peer is gone: nobody waits for its arrays.
-    pub(super) fn forget(&mut self, peer: PeerId) {
-        self.batches.retain(|(owner, _), _| *owner != peer);
+    /// Nobody waits for its answers any more.
+    pub(super) fn forget_peer(&mut self, peer: PeerId) {
+        self.batches.retain(|(caller, _), _| *caller != peer);
+    }
+
+    /// The system ends: handlers stop at their next await, so that nothing of it is held any longer.
+    pub(super) fn end(&mut self) {
+        for context in self.running.values() {
+            context.cancel();
+        }
     }
 
     /// Invalid packets that were not answered, since their sender got enough answers.
@@ -160,10 +100,15 @@ impl Serving {
 impl Driver {
     pub(super) fn on_request(&mut self, now: Instant, peer: PeerId, request: Request) {
         if let Some(builtin) = request.method.strip_prefix("rpc.") {
+            if request.id.is_none() {
+                return self.on_notification(peer, builtin, &request.params);
+            }
             let outcome = self.builtin(builtin);
+            self.count("methods_unknown", u64::from(outcome.is_err()));
             return self.reply(peer, request.id, request.params.codec, outcome);
         }
         let Some((service, method)) = self.serving.methods.get(&*request.method).copied() else {
+            self.count("methods_unknown", 1);
             let error = self.unknown_method(&request.method);
             return self.reply(peer, request.id, request.params.codec, Err(error));
         };
@@ -179,6 +124,14 @@ impl Driver {
         let arrival = Arrival { service, peer, id, deadline, keep_result: keep, job };
         self.server.handle(now, server::Input::Request(arrival));
         self.perform_services(now);
+    }
+
+    /// A built-in notification; `name` comes without `rpc.`.
+    fn on_notification(&mut self, peer: PeerId, name: &str, params: &Body) {
+        match name {
+            "restarted" => self.on_restarted(peer, params),
+            _ => self.count("methods_unknown", 1),
+        }
     }
 
     fn unknown_method(&self, method: &str) -> RpcError {
@@ -238,13 +191,15 @@ impl Driver {
         let Job { request, peer, method, name, deadline, keep } = job;
         let Request { id, params, meta, .. } = request;
         let known = self.directory.peers.get(&peer);
+        let (span, trace) = trace::serve(&name, peer, meta.traceparent);
         let caller = Caller {
             peer,
             name: known.map_or_else(|| "".into(), |peer| peer.name.clone()),
             headers: known.map(|peer| peer.headers.clone()).unwrap_or_default(),
             method: name,
             deadline,
-            trace: meta.traceparent,
+            trace,
+            span,
         };
         let route = Route {
             node: self.node.clone(),
@@ -289,9 +244,15 @@ impl Driver {
 
     pub(super) fn on_finished(&mut self, now: Instant, ticket: Ticket, answer: Option<Kept>) {
         if let Some(context) = self.serving.running.remove(&ticket)
-            && let Some(id) = context.route().and_then(Route::stream_id)
+            && let Some(route) = context.route()
         {
-            self.serving.streams.remove(&(context.peer(), id.clone()));
+            if let Some(id) = route.stream_id() {
+                self.serving.streams.remove(&(context.peer(), id.clone()));
+            }
+            // A repeat that came in an array is answered by the first try alone.
+            if let Some(id) = &route.id {
+                self.take_batch(context.peer(), id);
+            }
         }
         self.server.handle(now, server::Input::Finished { ticket, answer });
         self.perform_services(now);
@@ -334,99 +295,6 @@ impl Driver {
         }
         if self.node.try_whisper(peer, message).is_err() {
             self.count("replies_dropped", 1);
-        }
-    }
-
-    pub(super) fn on_register(&mut self, now: Instant, registration: Registration) -> Result<(), ServeError> {
-        for method in &registration.methods {
-            if self.serving.methods.contains_key(&method.name) {
-                return Err(ServeError::MethodTaken { method: method.name.to_string() });
-            }
-        }
-        let service = registration.id;
-        for (index, method) in registration.methods.iter().enumerate() {
-            self.serving.methods.insert(method.name.clone(), (service, index));
-            self.serving.closed.retain(|closed| *closed != method.name);
-        }
-        self.server.handle(now, server::Input::Open { service, limits: registration.limits });
-        self.serving.services.insert(service, Service { registration, announced: false, drained: None });
-        Ok(())
-    }
-
-    /// Its groups have been joined (or are about to be left): callers on this node see it come and go as others do.
-    pub(super) fn on_announce(&mut self, now: Instant, service: ServiceId, up: bool) {
-        let Some(service) = self.serving.services.get_mut(&service) else { return };
-        service.announced = up;
-        let own = self.node.id();
-        let concurrency = u32::try_from(service.registration.limits.concurrency).unwrap_or(u32::MAX);
-        for group in service.registration.groups.clone() {
-            let others = self
-                .serving
-                .services
-                .values()
-                .any(|other| other.announced && other.registration.groups.contains(&group));
-            match (up, others) {
-                (true, _) => {
-                    if !self.directory.groups.get(&group).is_some_and(|members| members.contains(&own)) {
-                        self.on_join(now, own, group.clone());
-                    }
-                    self.caller.handle(now, crate::caller::Input::Capacity { peer: own, group, concurrency });
-                }
-                (false, false) => self.on_leave(now, own, &group, Down::Left),
-                (false, true) => {}
-            }
-        }
-    }
-
-    pub(super) fn on_drain(&mut self, now: Instant, service: ServiceId, done: oneshot::Sender<()>) {
-        let Some(known) = self.serving.services.get_mut(&service) else { return };
-        known.drained = Some(done);
-        self.server.handle(now, server::Input::Drain { service });
-    }
-
-    pub(super) fn on_close(&mut self, now: Instant, service: ServiceId) {
-        self.server.handle(now, server::Input::Close { service });
-        self.perform_services(now);
-        let Some(closed) = self.serving.services.remove(&service) else { return };
-        self.serving.methods.retain(|_, (owner, _)| *owner != service);
-        self.serving.closed.extend(closed.registration.methods.into_iter().map(|method| method.name));
-        let surplus = self.serving.closed.len().saturating_sub(MAX_CLOSED);
-        self.serving.closed.drain(..surplus);
-    }
-
-    pub(super) fn on_host(&mut self, now: Instant, service: ServiceId, event: HostEvent) {
-        match event {
-            HostEvent::Up => {}
-            HostEvent::Paused { until } => self.server.handle(now, server::Input::Pause { service, until }),
-            HostEvent::Resumed => {
-                self.server.handle(now, server::Input::Resume { service });
-                self.count("services_restarted", 1);
-            }
-            HostEvent::Stopped | HostEvent::GaveUp => {
-                self.count("services_ended", 1);
-                self.leave_groups(service);
-                self.on_announce(now, service, false);
-                self.on_close(now, service);
-            }
-        }
-    }
-
-    /// Lets peers know that a service has died for good.
-    fn leave_groups(&self, service: ServiceId) {
-        let Some(known) = self.serving.services.get(&service) else { return };
-        let shared = |group: &Arc<str>| {
-            let others = self.serving.services.iter().filter(|(id, _)| **id != service);
-            others
-                .map(|(_, other)| other)
-                .any(|other| other.announced && other.registration.groups.contains(group))
-        };
-        for group in known.registration.groups.iter().filter(|group| !shared(group)).cloned() {
-            let node = self.node.clone();
-            tokio::spawn(async move {
-                if let Err(error) = node.leave(&*group).await {
-                    tracing::debug!(%group, %error, "not left");
-                }
-            });
         }
     }
 }

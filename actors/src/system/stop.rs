@@ -35,12 +35,7 @@ impl Serving {
         _ = self.shared.mailbox.send(Command::Announce { service: self.service, up: false, done });
         _ = left.await;
         for group in &self.groups {
-            // Not when another service of this node still stands for the group.
-            if !self.shared.serves(group)
-                && let Err(error) = self.shared.node.leave(&**group).await
-            {
-                tracing::debug!(%group, %error, "not left");
-            }
+            self.shared.leave(group).await;
         }
         self.shared.callers_have_seen(deadline).await;
         let (done, drained) = oneshot::channel();
@@ -54,6 +49,15 @@ impl Serving {
 }
 
 impl Shared {
+    /// Leaves a group, unless another service of this node still stands for it.
+    pub(super) async fn leave(&self, group: &str) {
+        if !self.serves(group)
+            && let Err(error) = self.node.leave(group).await
+        {
+            tracing::debug!(%group, %error, "not left");
+        }
+    }
+
     /// Whether this node still stands for a group.
     fn serves(&self, group: &str) -> bool {
         self.directory.borrow().members(group).any(|member| member == self.node.id())

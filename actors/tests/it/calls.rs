@@ -1,6 +1,6 @@
 //! Calls between nodes: results, errors, targets, batches, streams.
 
-use crate::common::{Add, CalcError, Div, Lan, PATIENCE, add, div, within};
+use crate::common::{Add, CalcError, Div, Lan, PATIENCE, add, div, heard, within};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -156,12 +156,12 @@ async fn what_is_told_arrives_and_is_not_answered() {
 
 #[tokio::test]
 async fn a_streaming_answer_gives_every_item_in_order_however_slowly_they_are_taken() {
-    const ITEMS: u64 = 1000;
+    const ITEMS: u64 = 3000;
     let lan = Lan::new();
     let server = lan.system("server").await;
     server
         .method("count.to", |params: Params, context: Context| async move {
-            let (n,): (u64,) = params.parse()?;
+            let n = params.json()?["n"].as_u64().unwrap_or(0);
             for i in 0..n {
                 context.item(&i).await.map_err(|error| RpcError::new(1, error.to_string()))?;
             }
@@ -171,7 +171,7 @@ async fn a_streaming_answer_gives_every_item_in_order_however_slowly_they_are_ta
         .expect("served");
     let client = lan.system("client").await;
     client.service("count").ready(PATIENCE).await.expect("a provider");
-    let mut items = client.call_json("count.to", json!([ITEMS])).stream().expect("sent");
+    let mut items = client.call_json("count.to", json!({"n": ITEMS})).stream().expect("sent");
     for i in 0..ITEMS {
         assert_eq!(within(items.next()).await, Some(Ok(json!(i))));
         if i % 100 == 0 {
@@ -181,6 +181,31 @@ async fn a_streaming_answer_gives_every_item_in_order_however_slowly_they_are_ta
     assert_eq!(within(items.next()).await, None);
     assert_eq!(items.finish().await, Ok(json!(ITEMS)));
     assert_eq!(client.stats().await.counters.get("items_over_credit"), None);
+}
+
+#[tokio::test]
+async fn a_provider_that_streams_more_than_can_wait_is_cancelled_and_no_item_is_left_out() {
+    let lan = Lan::new();
+    let client = lan.system("client").await;
+    let (plain, mut events) = lan.plain("plain").await;
+    plain.join("svc/flood").await.expect("joined");
+    client.service("flood").ready(PATIENCE).await.expect("a provider");
+    let mut items = client.call_json("flood.all", json!({})).stream().expect("sent");
+    let id = heard(&mut events).await["id"].clone();
+    for seq in 0..1025 {
+        let params = json!({"id": id, "seq": seq, "value": seq});
+        let item = json!({"jsonrpc": "2.0", "method": "rpc.item", "params": params});
+        plain.whisper(client.node().id(), item.to_string()).await.expect("queued");
+    }
+    let cancel = heard(&mut events).await;
+    assert_eq!((&cancel["method"], &cancel["params"]["id"]), (&json!("rpc.cancel"), &id));
+    for seq in 0..1024 {
+        assert_eq!(within(items.next()).await, Some(Ok(json!(seq))));
+    }
+    assert_eq!(within(items.next()).await, None);
+    assert_eq!(items.finish().await, Err(CallError::Cancelled));
+    let stats = client.stats().await;
+    assert_eq!((stats.counters.get("items_over_credit"), stats.calls_open), (Some(&1), 0));
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Nodes on one network in memory, and messages to call them with.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 use zyre_actors::{ActorSystem, RemoteMessage};
-use zyre_rs::{Events, MemoryNetwork, Node};
+use zyre_rs::{Event, Events, MemoryNetwork, Message, Node, PeerId};
 
 /// Longer than anything here takes; reached only by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,6 +28,52 @@ impl Lan {
     pub(crate) async fn plain(&self, name: &str) -> (Node, Events) {
         Node::builder(name).network(&self.0).start().await.expect("a node on the memory network")
     }
+
+    pub(crate) fn network(&self) -> &MemoryNetwork {
+        &self.0
+    }
+}
+
+/// Where a node is on the network.
+pub(crate) fn address(node: &Node) -> IpAddr {
+    node.endpoint().ip()
+}
+
+/// Waits until a node has met a peer.
+pub(crate) async fn met(node: &Node, peer: PeerId) {
+    within(node.wait_until(|members| members.peer(peer).is_some())).await;
+}
+
+/// The next ordinary whisper a plain node gets, and from whom.
+pub(crate) async fn whispered(events: &mut Events) -> (PeerId, Message) {
+    within(async {
+        loop {
+            if let Event::Whisper { peer, message, .. } = events.next().await.expect("the node runs") {
+                return (peer, message);
+            }
+        }
+    })
+    .await
+}
+
+/// The next whisper as JSON.
+pub(crate) async fn heard(events: &mut Events) -> Value {
+    let (_, message) = whispered(events).await;
+    serde_json::from_slice(&message[0]).expect("JSON")
+}
+
+/// A counter of a system.
+pub(crate) async fn counted(system: &ActorSystem, name: &str) -> u64 {
+    system.stats().await.counters.get(name).copied().unwrap_or(0)
+}
+
+/// Waits until nothing is open, running or waiting any more.
+pub(crate) async fn at_rest(system: &ActorSystem) {
+    eventually(async || {
+        let stats = system.stats().await;
+        stats.calls_open == 0 && stats.services.values().all(|load| load.running + load.waiting == 0)
+    })
+    .await;
 }
 
 /// Waits for a condition, checked again whenever the future it is made of has run.

@@ -34,8 +34,14 @@ fn the_overview_says_what_each_command_does() {
         ("shout", "Send messages to the members of a group"),
         ("whisper", "Send messages to one peer"),
         ("chat", "Talk in a group: lines typed are shouted, events are shown"),
+        ("services", "List services and worker pools with their providers"),
+        ("methods", "List the methods of a peer with their parameters and results"),
+        ("call", "Call a method and print its result"),
+        ("serve", "Serve a method by a command of yours"),
+        ("ping", "Measure round trips to a peer"),
+        ("demo", "Show a pool with a slow worker and one that is killed; ends by itself"),
     ] {
-        assert!(help.contains(&format!("  {command:<7}  {about}\n")), "{help}");
+        assert!(help.contains(&format!("  {command:<8}  {about}\n")), "{help}");
     }
 }
 
@@ -122,6 +128,55 @@ fn whisper_takes_how_often_and_how_fast() {
 }
 
 #[test]
+fn parameters_are_json_and_a_single_value_is_the_only_positional_one() {
+    let params = |words: &[&str]| {
+        let line = ["zyre", "call", "calc.add"].iter().chain(words);
+        let Command::Call(call) = Args::read(line).expect("usage").command else { panic!("not call") };
+        call.params
+    };
+    let given = |text: &str| Some(Params::Given(serde_json::from_str(text).expect("JSON")));
+    assert_eq!(params(&[]), None);
+    assert_eq!(params(&["-"]), Some(Params::Input));
+    for (word, read) in [
+        (r#"{"a": 1}"#, r#"{"a":1}"#),
+        ("[1, 2]", "[1,2]"),
+        ("-5", "[-5]"),
+        (r#""text""#, r#"["text"]"#),
+        ("null", "[null]"),
+    ] {
+        assert_eq!(params(&[word]), given(read), "{word}");
+    }
+}
+
+#[test]
+fn a_call_goes_to_one_to_a_peer_or_to_all() {
+    let Command::Call(call) = read("zyre call calc.add --peer w --stream").command else {
+        panic!("not call")
+    };
+    assert_eq!((call.peer.as_deref(), call.stream, call.all, call.replies), (Some("w"), true, false, None));
+    let Command::Call(call) = read("zyre call calc.add --all --replies 2 --wait 1").command else {
+        panic!("not call")
+    };
+    assert_eq!((call.all, call.replies, call.wait), (true, Some(2), Duration::from_secs(1)));
+    for line in
+        ["zyre call a.b --peer w --all", "zyre call a.b --stream --all", "zyre call a.b --peer w --replies 1"]
+    {
+        assert!(error(line).contains("cannot be used with"), "{line}");
+    }
+}
+
+#[test]
+fn serving_takes_an_echo_or_a_command() {
+    let line = "zyre serve a.b --command true --concurrency 2 --queue 0 --pool p --count 3";
+    let Command::Serve(serve) = read(line).command else { panic!("not serve") };
+    assert_eq!(serve.command.as_deref(), Some("true"));
+    assert_eq!((serve.concurrency, serve.queue, serve.count), (Some(2), Some(0), Some(3)));
+    assert_eq!((serve.pool.as_deref(), serve.echo), (Some("p"), false));
+    assert!(error("zyre serve a.b --echo --command true").contains("cannot be used with"));
+    assert!(error("zyre serve a.b").contains("--echo"));
+}
+
+#[test]
 fn wrong_usage_names_the_remedy() {
     for (line, remedy) in [
         ("zyre sub g --header nothing", "KEY=VALUE, for example --header X-ROLE=camera"),
@@ -138,9 +193,20 @@ fn wrong_usage_names_the_remedy() {
         ("zyre sub", "<GROUP>"),
         ("zyre whisper", "<PEER>"),
         ("zyre shuot g", "'shout'"),
+        ("zyre call", "<SERVICE.METHOD>"),
+        ("zyre call a.b {a", r#"for example '{"a": 1}'"#),
+        ("zyre call a.b --replies 0", "1.."),
+        ("zyre serve rpc.ping --echo", "choose another, for example calc.add"),
+        ("zyre serve a.b --echo --concurrency 0", "1.."),
+        ("zyre ping w --interval soon", "for example 2 or 0.5"),
+        ("zyre methods", "<PEER>"),
     ] {
         let error = error(line);
         assert!(error.contains(remedy), "{line}: {error}");
     }
     assert!(error(&format!("zyre sub {}", "x".repeat(256))).contains("at most 255 bytes"));
+    assert!(error(&format!("zyre call {}", "x".repeat(201))).contains("at most 200 bytes"));
+    assert!(
+        error(&format!("zyre serve a.b --echo --pool {}", "x".repeat(251))).contains("at most 255 bytes")
+    );
 }

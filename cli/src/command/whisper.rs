@@ -23,7 +23,8 @@ pub(crate) async fn run(session: Session, args: args::Whisper) -> Result<(), Fai
         .await
 }
 
-async fn wait_for_peer(
+/// Waits for the one peer that fits the text, and for this many in all.
+pub(super) async fn wait_for_peer(
     node: &Node,
     text: &str,
     wanted: usize,

@@ -50,7 +50,7 @@ impl<'a> From<&'a Event> for EventLine<'a> {
     }
 }
 
-fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 
@@ -60,7 +60,7 @@ pub(super) fn headers<S: Serializer>(headers: &Option<&Headers>, serializer: S) 
     )
 }
 
-fn reason<S: Serializer>(reason: &Option<ExitReason>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn reason<S: Serializer>(reason: &Option<ExitReason>, serializer: S) -> Result<S::Ok, S::Error> {
     reason.map(|reason| reason.as_str()).serialize(serializer)
 }
 

@@ -68,12 +68,12 @@ pub(super) fn sighting_table(sightings: &[SightingRow]) -> String {
     table(["NAME", "UUID", "ENDPOINT"], sightings.iter().map(line))
 }
 
-fn or_dash(text: &str) -> String {
+pub(super) fn or_dash(text: &str) -> String {
     if text.is_empty() { "-" } else { text }.to_owned()
 }
 
 /// Columns as wide as their widest cell; nothing at all without rows.
-fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut lines = vec![titles.map(str::to_owned)];
     lines.extend(rows);
     if lines.len() == 1 {

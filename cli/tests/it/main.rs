@@ -16,7 +16,10 @@ fn wrong_usage_exits_with_2_and_names_the_remedy() {
 
 #[test]
 fn help_shows_an_example_and_goes_to_standard_output() {
-    for command in ["scout", "peers", "sub", "shout", "whisper", "chat"] {
+    for command in [
+        "scout", "peers", "sub", "shout", "whisper", "chat", "services", "methods", "call", "serve", "ping",
+        "demo",
+    ] {
         let ended = Network::new().zyre([command, "--help"]).finish();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains(&format!("zyre {command}")), "{ended:?}");

@@ -10,6 +10,8 @@ mod foreign;
 mod lan;
 mod mixed;
 mod recovery;
+mod rpc;
+mod rpc_cli;
 mod rpc_wire;
 mod work;
 mod wrap;

@@ -75,6 +75,7 @@ impl Bench {
             method: name.into(),
             deadline: None,
             trace: None,
+            span: tracing::Span::none(),
         };
         let context = Context::new(caller, None);
         let cancel = context.clone();

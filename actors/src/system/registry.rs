@@ -1,0 +1,172 @@
+//! Which services there are: how they come, are announced to callers, drain and go.
+
+use super::driver::Driver;
+use crate::host::HostEvent;
+use crate::server::{self, Limits, ServiceId};
+use crate::work::Backend;
+use crate::{Down, MethodSchema, ServeError};
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Methods remembered after their service has closed.
+const MAX_CLOSED: usize = 256;
+
+/// Longest name of a method; with `svc/` before it, it still fits into a group name.
+const MAX_METHOD: usize = 200;
+
+/// What a service asks the driver to serve.
+pub(crate) struct Registration {
+    pub(crate) id: ServiceId,
+    pub(crate) service: Arc<str>,
+    /// The groups that make it known: `svc/<name>`, `pool/<name>`.
+    pub(crate) groups: Vec<Arc<str>>,
+    pub(crate) methods: Vec<MethodEntry>,
+    pub(crate) limits: Limits,
+    pub(crate) backend: Box<dyn Backend>,
+}
+
+impl Registration {
+    pub(crate) fn new(
+        id: ServiceId,
+        service: &str,
+        groups: impl Iterator<Item = Arc<str>>,
+        methods: Vec<MethodEntry>,
+        limits: Limits,
+        backend: Box<dyn Backend>,
+    ) -> Result<Self, ServeError> {
+        for MethodEntry { name, .. } in &methods {
+            let problem = match &**name {
+                "" => "a method has a name, such as calc.add",
+                name if name.starts_with("rpc.") => "names that begin with rpc. are built in",
+                name if name.len() > MAX_METHOD => "a method name has at most 200 bytes",
+                _ => continue,
+            };
+            return Err(ServeError::InvalidMethod { method: name.to_string(), problem });
+        }
+        Ok(Self { id, service: service.into(), groups: groups.collect(), methods, limits, backend })
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("service", &self.service)
+            .field("methods", &self.methods)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A method as `rpc.methods` tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct MethodEntry {
+    pub(crate) name: Arc<str>,
+    pub(crate) idempotent: bool,
+    pub(crate) schema: MethodSchema,
+}
+
+/// A service that is registered.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) registration: Registration,
+    /// Its groups have been joined.
+    announced: bool,
+    pub(super) drained: Option<oneshot::Sender<()>>,
+}
+
+impl Driver {
+    pub(super) fn on_register(&mut self, now: Instant, registration: Registration) -> Result<(), ServeError> {
+        for method in &registration.methods {
+            if self.serving.methods.contains_key(&method.name) {
+                return Err(ServeError::MethodTaken { method: method.name.to_string() });
+            }
+        }
+        let service = registration.id;
+        for (index, method) in registration.methods.iter().enumerate() {
+            self.serving.methods.insert(method.name.clone(), (service, index));
+            self.serving.closed.retain(|closed| *closed != method.name);
+        }
+        self.server.handle(now, server::Input::Open { service, limits: registration.limits });
+        self.serving.services.insert(service, Service { registration, announced: false, drained: None });
+        Ok(())
+    }
+
+    /// Its groups have been joined (or are about to be left): callers on this node see it come and go as others do.
+    pub(super) fn on_announce(&mut self, now: Instant, service: ServiceId, up: bool) {
+        let Some(service) = self.serving.services.get_mut(&service) else { return };
+        service.announced = up;
+        let own = self.node.id();
+        let concurrency = u32::try_from(service.registration.limits.concurrency).unwrap_or(u32::MAX);
+        for group in service.registration.groups.clone() {
+            let others = self
+                .serving
+                .services
+                .values()
+                .any(|other| other.announced && other.registration.groups.contains(&group));
+            match (up, others) {
+                (true, _) => {
+                    if !self.directory.groups.get(&group).is_some_and(|members| members.contains(&own)) {
+                        self.on_join(now, own, group.clone());
+                    }
+                    self.caller.handle(now, crate::caller::Input::Capacity { peer: own, group, concurrency });
+                }
+                (false, false) => self.on_leave(now, own, &group, Down::Left),
+                (false, true) => {}
+            }
+        }
+    }
+
+    pub(super) fn on_drain(&mut self, now: Instant, service: ServiceId, done: oneshot::Sender<()>) {
+        let Some(known) = self.serving.services.get_mut(&service) else { return };
+        known.drained = Some(done);
+        self.server.handle(now, server::Input::Drain { service });
+    }
+
+    pub(super) fn on_close(&mut self, now: Instant, service: ServiceId) {
+        self.server.handle(now, server::Input::Close { service });
+        self.perform_services(now);
+        let Some(closed) = self.serving.services.remove(&service) else { return };
+        self.serving.methods.retain(|_, (owner, _)| *owner != service);
+        self.serving.closed.extend(closed.registration.methods.into_iter().map(|method| method.name));
+        let surplus = self.serving.closed.len().saturating_sub(MAX_CLOSED);
+        self.serving.closed.drain(..surplus);
+    }
+
+    pub(super) fn on_host(&mut self, now: Instant, service: ServiceId, event: HostEvent) {
+        match event {
+            HostEvent::Up => {}
+            HostEvent::Paused { until } => self.server.handle(now, server::Input::Pause { service, until }),
+            HostEvent::Resumed => {
+                self.server.handle(now, server::Input::Resume { service });
+                self.count("services_restarted", 1);
+                self.tell_restarted(service);
+            }
+            HostEvent::Stopped | HostEvent::GaveUp => {
+                self.count("services_ended", 1);
+                self.leave_groups(service);
+                self.on_announce(now, service, false);
+                self.on_close(now, service);
+            }
+        }
+    }
+
+    /// Lets peers know that a service has died for good.
+    fn leave_groups(&self, service: ServiceId) {
+        let Some(known) = self.serving.services.get(&service) else { return };
+        let shared = |group: &Arc<str>| {
+            let others = self.serving.services.iter().filter(|(id, _)| **id != service);
+            others
+                .map(|(_, other)| other)
+                .any(|other| other.announced && other.registration.groups.contains(group))
+        };
+        for group in known.registration.groups.iter().filter(|group| !shared(group)).cloned() {
+            let node = self.node.clone();
+            tokio::spawn(async move {
+                if let Err(error) = node.leave(&*group).await {
+                    tracing::debug!(%group, %error, "not left");
+                }
+            });
+        }
+    }
+}
