@@ -1,9 +1,11 @@
 //! Methods without actors: an async closure per method.
 
+mod runner;
+
 use crate::server::Limits;
 use crate::system::directory::{service_group, service_of};
 use crate::system::{MethodEntry, Registration, Serving, Shared};
-use crate::work::{Backend, Context, Work};
+use crate::work::Context;
 use crate::{Body, Codec, MethodSchema, RemoteMessage, RpcError, ServeError, code, remote};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +13,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task;
+use runner::Runner;
 
 /// The parameters of an untyped call.
 #[derive(Clone, Debug)]
@@ -143,7 +145,7 @@ impl MethodBuilder {
                 .chain(self.pools.iter().map(|pool| crate::system::directory::pool_group(pool))),
             vec![self.entry],
             self.limits,
-            Box::new(Closure(self.handler)),
+            Box::new(Runner::spawn(self.handler)),
         )?;
         self.shared.serve(registration).await
     }
@@ -169,41 +171,4 @@ impl fmt::Debug for MethodBuilder {
 
 fn encode(codec: Codec, value: &impl Serialize) -> Result<Body, RpcError> {
     Body::encode(codec, value).map_err(|error| RpcError::new(code::INTERNAL_ERROR, error.to_string()))
-}
-
-/// Runs each request as a task of its own.
-struct Closure(Handler);
-
-impl Backend for Closure {
-    fn start(&mut self, _: usize, work: Work) {
-        let Work { params, context, responder } = work;
-        let handler = self.0.clone();
-        tokio::spawn(async move {
-            // In the task and not before it, so that a panic in the closure's own part ends this request only.
-            let handled = context.enter(|| handler(params, context.clone()));
-            let handled = InContext { context: &context, handled };
-            tokio::select! {
-                biased;
-                outcome = handled => responder.send(outcome),
-                // Dropped unfinished: nobody waits for it.
-                () = context.cancelled() => {}
-            }
-        });
-    }
-}
-
-/// A future for which [`Context::current`] is its request.
-struct InContext<'a> {
-    context: &'a Context,
-    handled: Handled,
-}
-
-impl Future for InContext<'_> {
-    type Output = Result<Body, RpcError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Self::Output> {
-        let this = &mut *self;
-        let handled = this.handled.as_mut();
-        this.context.enter(|| handled.poll(cx))
-    }
 }

@@ -6,6 +6,11 @@
 //! `wire` turns whispers into requests and responses and back. `caller` decides where a call goes and when it has
 //! failed; `server` decides what is worked on and what is refused; `supervise` decides what is restarted. None of them
 //! does I/O or reads a clock. `system` is the tokio shell that carries it out, `host` the only module that names actix.
+//!
+//! # Spans
+//! A call waits in the `tracing` span `rpc.call`, a handler runs in `rpc.serve` (target `zyre_actors::rpc`, level `DEBUG`).
+//! Both have `trace_id`, `span_id` and `parent_id`, and W3C `traceparent` joins them over the wire: the spans of all nodes
+//! that a request touches make one tree. Where no subscriber looks at them they cost nothing.
 
 // What the derive macro writes names this crate from outside, also when it is used within.
 extern crate self as zyre_actors;

@@ -107,6 +107,12 @@ pub enum SendError {
         /// The slow peer.
         peer: PeerId,
     },
+    /// The link to the peer is just being replaced and cannot queue now; only sends that do not wait say so.
+    #[error("the link to {peer} is being replaced; try again in a moment, or use the send that waits")]
+    Reconnecting {
+        /// Whose link.
+        peer: PeerId,
+    },
     /// The node has stopped. Nothing was sent.
     #[error("the node has stopped")]
     Stopped,

@@ -245,7 +245,7 @@ impl Node {
         match self.whisper_now(peer, message.frames()) {
             Ok(()) => take_turns(message.size()).await,
             Err(WhisperRefused::Unknown) => return Err(SendError::UnknownPeer(peer)),
-            Err(WhisperRefused::Link) => self.send_patiently(peer, Head::Whisper, message.frames()).await?,
+            Err(WhisperRefused::Link(_)) => self.send_patiently(peer, Head::Whisper, message.frames()).await?,
         }
         Ok(())
     }
@@ -279,7 +279,7 @@ impl Node {
         failed.map_or(Ok(queued), Err)
     }
 
-    /// Like [`whisper`](Self::whisper) without ever waiting: a full link under `Block` refuses at once.
+    /// Like [`whisper`](Self::whisper) without ever waiting: a full link under `Block`, or one that is just being replaced, refuses at once.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -288,7 +288,9 @@ impl Node {
         self.check(&message)?;
         self.whisper_now(peer, message.frames()).map_err(|refused| match refused {
             WhisperRefused::Unknown => SendError::UnknownPeer(peer),
-            WhisperRefused::Link => SendError::Full { peer },
+            WhisperRefused::Link(Refused::Full) => SendError::Full { peer },
+            WhisperRefused::Link(Refused::Cut) => SendError::Disconnected { peer },
+            WhisperRefused::Link(Refused::Closed) => SendError::Reconnecting { peer },
         })
     }
 
@@ -322,8 +324,8 @@ impl Node {
     fn whisper_now(&self, peer: PeerId, frames: &[Bytes]) -> Result<(), WhisperRefused> {
         let membership = self.0.membership.get();
         let entry = membership.entry(peer).ok_or(WhisperRefused::Unknown)?;
-        let link = entry.link.as_ref().ok_or(WhisperRefused::Link)?;
-        link.send_content(Head::Whisper, frames).map_err(|_| WhisperRefused::Link)
+        let link = entry.link.as_ref().ok_or(WhisperRefused::Link(Refused::Closed))?;
+        link.send_content(Head::Whisper, frames).map_err(WhisperRefused::Link)
     }
 
     /// Serves every member whose link has room; the others are returned.
@@ -454,7 +456,7 @@ impl Node {
 /// Why a whisper was not queued at once.
 enum WhisperRefused {
     Unknown,
-    Link,
+    Link(Refused),
 }
 
 /// Lets the links' tasks run now and then: often enough that what they write is still in the cache.

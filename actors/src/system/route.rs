@@ -81,7 +81,7 @@ impl Route {
         let Some(message) = message else { return self.finish(Some(outcome)) };
         match self.node.try_whisper(peer, message.clone()) {
             Ok(()) => self.finish(Some(outcome)),
-            Err(SendError::Full { .. }) => send_patiently(context.clone(), message, outcome),
+            Err(SendError::Full { .. } | SendError::Reconnecting { .. }) => send_patiently(context.clone(), message, outcome),
             Err(SendError::TooLarge { size, .. }) => {
                 let error =
                     format!("the result is too large for a message ({size} bytes); split it or stream it");

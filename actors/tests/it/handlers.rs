@@ -239,3 +239,35 @@ async fn an_error_of_the_application_keeps_its_code_message_and_data() {
     let typed = client.service("calc").call(Add { a: i64::MAX, b: 1 }).await;
     assert_eq!(typed, Err(CallError::Application(CalcError::Overflow)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn handlers_that_compute_run_side_by_side() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    let both = Arc::new(std::sync::Barrier::new(2));
+    server
+        .method("heavy.work", move |params: Params, _: Context| {
+            let both = both.clone();
+            async move {
+                let (alone,): (bool,) = params.parse()?;
+                if alone {
+                    // Computes for a while, as the first of its kind: only then is it known.
+                    let begun_at = std::time::Instant::now();
+                    while begun_at.elapsed() < Duration::from_millis(2) {}
+                } else {
+                    both.wait();
+                }
+                Ok(())
+            }
+        })
+        .await
+        .expect("served");
+    let client = lan.system("client").await;
+    client.service("heavy").ready(PATIENCE).await.expect("a provider");
+    client.call_json("heavy.work", json!([true])).await.expect("done");
+    // Each waits, holding its thread, until the other is there.
+    let pair = [(), ()].map(|()| client.call_json("heavy.work", json!([false])).timeout(PATIENCE).into_future());
+    for done in within(futures_util::future::join_all(pair)).await {
+        assert_eq!(done, Ok(json!(null)));
+    }
+}
