@@ -7,13 +7,13 @@ use crate::system::directory::{service_group, service_of};
 use crate::system::{MethodEntry, Registration, Serving, Shared};
 use crate::work::Context;
 use crate::{Body, Codec, MethodSchema, RemoteMessage, RpcError, ServeError, code, remote};
+use runner::Runner;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use runner::Runner;
 
 /// The parameters of an untyped call.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ impl MethodBuilder {
                 .chain(self.pools.iter().map(|pool| crate::system::directory::pool_group(pool))),
             vec![self.entry],
             self.limits,
-            Box::new(Runner::spawn(self.handler)),
+            Box::new(Runner::spawn(&self.shared.runtime, self.handler)),
         )?;
         self.shared.serve(registration).await
     }

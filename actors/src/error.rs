@@ -80,6 +80,25 @@ impl RpcError {
     }
 }
 
+/// For `?` in a handler that calls others: what went wrong there is no answer of this method, so it travels as −32603
+/// with its text. A handler that knows better maps the error itself.
+impl<E: fmt::Display> From<CallError<E>> for RpcError {
+    fn from(error: CallError<E>) -> Self {
+        Self::new(code::INTERNAL_ERROR, error.to_string())
+    }
+}
+
+/// For `?` in a handler that streams: −32003 if nobody waits any more, else −32603.
+impl From<ItemError> for RpcError {
+    fn from(error: ItemError) -> Self {
+        let code = match error {
+            ItemError::NotWaitedFor => code::CANCELLED,
+            ItemError::NotEncoded(_) | ItemError::Send(_) => code::INTERNAL_ERROR,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 /// A call did not give a result.
 ///
 /// `maybe_executed` says whether the work may have been done all the same; it is `false` only when it certainly was not.
@@ -197,6 +216,9 @@ pub enum ServeError {
         /// What the system says.
         reason: String,
     },
+    /// The actor stopped by itself, or failed more often than its restart strategy allows, before it was announced.
+    #[error("the actor ended before it was served; see the log for its panic, if it had one")]
+    Ended,
     /// The system has stopped.
     #[error("the system has stopped")]
     Stopped,
@@ -224,6 +246,14 @@ pub enum TopicError {
     /// The name is longer than a group's may be.
     #[error(transparent)]
     InvalidName(#[from] zyre_rs::GroupNameTooLong),
+    /// Groups that begin with `svc/` or `pool/` stand for services and pools.
+    #[error(
+        "{topic:?} cannot be a topic: names that begin with svc/ or pool/ are services and pools; choose another"
+    )]
+    Reserved {
+        /// The name as given.
+        topic: String,
+    },
     /// The group could not be joined; nothing is subscribed.
     #[error(transparent)]
     Group(#[from] zyre_rs::GroupError),

@@ -25,10 +25,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use zyre_rs::{Node, PeerId};
 
 /// How long a call may take when its caller says nothing else.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer ones are as good as this, a year: more could not be added to every clock's reading.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// When a timeout that begins now will have passed.
+pub(crate) fn deadline_after(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(MAX_TIMEOUT)
+}
 
 /// Who provides a service or works in a pool, and how to call them. Cheap to clone.
 ///

@@ -33,7 +33,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use zyre_rs::{Event, Node};
 
 /// Events kept for an application that takes them later; more are dropped and counted as `events_dropped`.
@@ -74,6 +75,10 @@ pub(crate) struct Shared {
     pub(crate) directory: watch::Receiver<Arc<Directory>>,
     pub(crate) host: crate::host::Lazy,
     pub(crate) topics: Topics,
+    /// For what outlives the call that began it.
+    pub(crate) runtime: Handle,
+    /// Held from joining groups of services until the directory says so, and from asking it until they are left.
+    membership: Arc<Mutex<()>>,
     next_call: AtomicU64,
     next_batch: AtomicU64,
     next_service: AtomicU32,
@@ -119,8 +124,10 @@ impl ActorSystem {
 
     /// Serves a method with a closure: `system.method("text.upper", |params: Params, ctx| async move { … }).await?`.
     ///
-    /// The result may be anything that serialises; an [`RpcError`] reaches the caller as it is. Each request runs as a
-    /// task of its own, is dropped when nobody waits for it any more, and fails alone when it panics.
+    /// The result may be anything that serialises; an [`RpcError`] reaches the caller as it is, and `?` turns what became of
+    /// a call of its own ([`CallError`](crate::CallError)) into one. Requests run side
+    /// by side; each is dropped when nobody waits for it any more, and fails alone when it panics. A handler that blocks
+    /// holds a thread of the runtime, and the first of its kind the requests behind it.
     pub fn method<R, F>(
         &self,
         name: &str,
@@ -152,7 +159,9 @@ impl ActorSystem {
         Service::new(self.0.clone(), pool_group(name))
     }
 
-    /// Calls a method by name, with any parameters: an object (named) or an array (positional).
+    /// Calls a method by name, with any parameters: an object (named) or an array (positional). It goes to the service that
+    /// stands before the name's last dot; the built-in methods (`rpc.…`) are every node's, so they want
+    /// [`on`](JsonCall::on).
     pub fn call_json(&self, method: &str, params: Value) -> JsonCall {
         JsonCall::new(self.service(directory::service_of(method)), method, params)
     }
@@ -160,7 +169,7 @@ impl ActorSystem {
     /// Messages of type `T` under this name, published and subscribed over the group of that name.
     ///
     /// # Errors
-    /// When the name is longer than a group's may be.
+    /// When the name is longer than a group's may be, or is that of a service's or pool's group.
     pub fn topic<T: Serialize + DeserializeOwned + Send + 'static>(
         &self,
         name: &str,
@@ -199,19 +208,27 @@ impl Shared {
         let registration = Box::new(registration);
         self.tell(Command::Register { registration, reply })?;
         registered.await.map_err(|_| ServeError::Stopped)??;
-        for (joined, group) in groups.iter().enumerate() {
+        let _membership = self.membership.lock().await;
+        let mut outcome = Ok(());
+        for group in &groups {
             if let Err(error) = self.node.join(&**group).await {
                 let (done, _) = oneshot::channel();
                 self.tell(Command::Close { service, done })?;
-                for group in groups.iter().take(joined) {
-                    self.leave(group).await;
-                }
-                return Err(error.into());
+                outcome = Err(error.into());
+                break;
             }
         }
-        let (done, announced) = oneshot::channel();
-        self.tell(Command::Announce { service, up: true, done })?;
-        announced.await.map_err(|_| ServeError::Stopped)?;
+        if outcome.is_ok() {
+            let (done, announced) = oneshot::channel();
+            self.tell(Command::Announce { service, up: true, done })?;
+            outcome = announced.await.map_err(|_| ServeError::Stopped)?;
+        }
+        if let Err(error) = outcome {
+            for group in &groups {
+                self.leave_unless_served(group).await;
+            }
+            return Err(error);
+        }
         Ok(Serving::new(self.clone(), service, groups))
     }
 

@@ -8,6 +8,7 @@ pub use latest::Latest;
 pub use subscription::{Received, Subscription};
 
 use crate::TopicError;
+use crate::system::directory::is_provider_group;
 use crate::system::{Command, Shared};
 use bytes::Bytes;
 use serde::Serialize;
@@ -64,6 +65,9 @@ impl<T> fmt::Debug for Topic<T> {
 impl<T: Serialize + DeserializeOwned + Send + 'static> Topic<T> {
     pub(crate) fn new(shared: Arc<Shared>, name: &str) -> Result<Self, TopicError> {
         zyre_rs::GroupName::try_from(name)?;
+        if is_provider_group(name) {
+            return Err(TopicError::Reserved { topic: name.to_owned() });
+        }
         Ok(Self { shared, group: name.into(), of: PhantomData })
     }
 
@@ -198,9 +202,10 @@ struct Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        _ = self.shared.mailbox.send(Command::Unsubscribed(self.group.clone()));
         let (shared, group) = (self.shared.clone(), self.group.clone());
-        runtime.spawn(async move {
+        // Not on the runtime of whoever drops it, if there is one.
+        self.shared.runtime.spawn(async move {
             let mut topics = shared.topics.lock().await;
             let Some(count) = topics.get_mut(&group) else { return };
             *count -= 1;

@@ -140,14 +140,14 @@ def echo_sink():
             measure()
 
 
-def echo_source():
+def windowed_source(message_of, check_answer):
     node = start("source")
     peer = uuid.UUID(bytes=enter(node)[1])
-    for sent in range(min(total, WINDOW)):
-        node.whisper(peer, payload(sent))
     sent = min(total, WINDOW)
+    for number in range(sent):
+        node.whisper(peer, message_of(number))
     for number, (_, message) in enumerate(whispers(node)):
-        check(message, number)
+        check_answer(message, number)
         if number + 1 == warmup:
             measure()
             started_at = time.perf_counter()
@@ -155,7 +155,7 @@ def echo_source():
             seconds = time.perf_counter() - started_at
             result({"seconds": seconds, "rate": count / seconds})
         if sent < total:
-            node.whisper(peer, payload(sent))
+            node.whisper(peer, message_of(sent))
             sent += 1
 
 
@@ -211,7 +211,7 @@ def call(number):
     return json.dumps(request).encode()
 
 
-def check_sum(message):
+def check_sum(message, _):
     answer = json.loads(message)
     if answer["result"] != sum(operands(int(answer["id"]))):
         raise ValueError(f"wrong result: {message!r}")
@@ -228,25 +228,6 @@ def call_sink():
             measure()
 
 
-def call_source():
-    node = start("source")
-    peer = uuid.UUID(bytes=enter(node)[1])
-    sent = min(total, WINDOW)
-    for number in range(sent):
-        node.whisper(peer, call(number))
-    for number, (_, message) in enumerate(whispers(node)):
-        check_sum(message)
-        if number + 1 == warmup:
-            measure()
-            started_at = time.perf_counter()
-        if number + 1 == total:
-            seconds = time.perf_counter() - started_at
-            result({"seconds": seconds, "rate": count / seconds})
-        if sent < total:
-            node.whisper(peer, call(sent))
-            sent += 1
-
-
 def sequential_call_source():
     node = start("source")
     peer = uuid.UUID(bytes=enter(node)[1])
@@ -258,7 +239,7 @@ def sequential_call_source():
         sent_at = time.perf_counter()
         node.whisper(peer, call(number))
         _, message = next(answers)
-        check_sum(message)
+        check_sum(message, number)
         if number >= warmup:
             times.append(time.perf_counter() - sent_at)
     result(percentiles(times))
@@ -268,13 +249,13 @@ SIDES = {
     ("OneWay", "Sink"): one_way_sink,
     ("OneWay", "Source"): one_way_source,
     ("Echo", "Sink"): echo_sink,
-    ("Echo", "Source"): echo_source,
+    ("Echo", "Source"): lambda: windowed_source(payload, check),
     ("PingPong", "Sink"): echo_sink,
     ("PingPong", "Source"): ping_source,
     ("Discovery", "Sink"): discovery_sink,
     ("Discovery", "Source"): discovery_source,
     ("Call", "Sink"): call_sink,
-    ("Call", "Source"): call_source,
+    ("Call", "Source"): lambda: windowed_source(call, check_sum),
     ("CallSequential", "Sink"): call_sink,
     ("CallSequential", "Source"): sequential_call_source,
 }

@@ -245,7 +245,9 @@ impl Node {
         match self.whisper_now(peer, message.frames()) {
             Ok(()) => take_turns(message.size()).await,
             Err(WhisperRefused::Unknown) => return Err(SendError::UnknownPeer(peer)),
-            Err(WhisperRefused::Link(_)) => self.send_patiently(peer, Head::Whisper, message.frames()).await?,
+            Err(WhisperRefused::Link(_)) => {
+                self.send_patiently(peer, Head::Whisper, message.frames()).await?
+            }
         }
         Ok(())
     }

@@ -15,7 +15,8 @@ use zyre_rs::PeerId;
 /// candidates.
 pub trait Policy: Send + 'static {
     /// Picks one of `candidates` by its index; they are never empty, and in the order of their ids. `key` is what the
-    /// call was given for policies that go by it, `random` a fresh number. An index beyond the end means the last.
+    /// call was given for policies that go by it, `random` a fresh number. An index beyond the end means the last; after a
+    /// panic [`LeastCost`] picks instead.
     fn pick(&mut self, candidates: &[Provider], key: Option<u64>, random: u64) -> usize;
 
     /// Is told that a provider takes no more calls: it left, drains or is gone.

@@ -6,6 +6,7 @@ use super::policy::{LeastCost, Policy, Provider};
 use super::{CallId, Random};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::time::Instant;
 use zyre_rs::PeerId;
@@ -283,7 +284,10 @@ impl Pool {
             }
         }
         let last = self.candidates.len().checked_sub(1)?;
-        let index = self.settings.policy.pick(&self.candidates, key, random.next());
+        let Self { settings, candidates, .. } = self;
+        // A policy may be the user's own: its panic must not take every call with it.
+        let picked = catch_unwind(AssertUnwindSafe(|| settings.policy.pick(candidates, key, random.next())));
+        let index = picked.unwrap_or_else(|_| LeastCost.pick(candidates, key, random.next()));
         self.candidates.get(index.min(last)).map(|candidate| candidate.peer)
     }
 

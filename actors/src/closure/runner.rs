@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// Requests begun before other tasks get their turn.
@@ -25,9 +26,10 @@ const LONG: Duration = Duration::from_micros(50);
 pub(super) struct Runner(mpsc::UnboundedSender<Work>);
 
 impl Runner {
-    pub(super) fn spawn(handler: Handler) -> Self {
+    /// On the system's runtime: the one a method is served from may be gone sooner.
+    pub(super) fn spawn(runtime: &Handle, handler: Handler) -> Self {
         let (queue, taken) = mpsc::unbounded_channel();
-        tokio::spawn(run(handler, taken));
+        runtime.spawn(run(handler, taken));
         Self(queue)
     }
 }
@@ -46,8 +48,22 @@ async fn run(handler: Handler, mut queue: mpsc::UnboundedReceiver<Work>) {
         for work in turn.drain(..) {
             begin(&handler, work, &is_long);
         }
-        tokio::task::yield_now().await;
+        give_way().await;
     }
+}
+
+/// Lets other tasks run. Unlike with `tokio::task::yield_now`, which waits for this very thread to come back to its
+/// own affairs, any thread may go on with the next requests: on this one a handler may be computing by then.
+async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn begin(handler: &Handler, work: Work, is_long: &Arc<AtomicBool>) {

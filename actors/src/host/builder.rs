@@ -79,7 +79,8 @@ pub struct ServeBuilder<A: Actor> {
 }
 
 impl<A: Actor<Context = actix::Context<A>>> ServeBuilder<A> {
-    /// Serves the actor's handler of this message.
+    /// Serves the actor's handler of this message. Who calls by name looks for `calc.add` at the service `calc`: serve it
+    /// under that name.
     pub fn method<M>(mut self) -> Self
     where
         A: Handler<M>,

@@ -2,6 +2,7 @@ mod actors;
 mod bench;
 
 use super::HostEvent::{GaveUp, Paused, Resumed, Stopped};
+use super::serve::Set;
 use super::*;
 use crate::{Codec, OneForAll, OneForOne, RestForOne, RpcError, code};
 use actors::*;
@@ -129,18 +130,24 @@ async fn a_factory_that_panics_is_given_up_in_the_end() {
     assert_eq!(tries.load(Ordering::SeqCst), 4);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_for_all_gives_every_actor_a_new_state() {
-    let host = Host::start(2).unwrap();
-    let set = host.handle().supervise(OneForAll::new());
-    let mut all = [
+/// Three counters of a set, each at 1.
+async fn three_at_work(set: &Set) -> [Bench; 3] {
+    let mut counters = [
         Bench::of(all(set.serve("a", Counter::new))).await,
         Bench::of(all(set.serve("b", Counter::new))).await,
         Bench::of(all(set.serve("c", Counter::new))).await,
     ];
-    for counter in &mut all {
+    for counter in &mut counters {
         assert_eq!(counter.call(&Bump).await, Ok(1));
     }
+    counters
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_for_all_gives_every_actor_a_new_state() {
+    let host = Host::start(2).unwrap();
+    let set = host.handle().supervise(OneForAll::new());
+    let mut all = three_at_work(&set).await;
     all[1].start(&Crash).code::<Crash>().await;
     for counter in &mut all {
         assert_eq!(counter.event().await, Resumed);
@@ -152,14 +159,7 @@ async fn one_for_all_gives_every_actor_a_new_state() {
 async fn rest_for_one_leaves_the_state_of_earlier_actors() {
     let host = Host::start(2).unwrap();
     let set = host.handle().supervise(RestForOne::new());
-    let mut all = [
-        Bench::of(all(set.serve("a", Counter::new))).await,
-        Bench::of(all(set.serve("b", Counter::new))).await,
-        Bench::of(all(set.serve("c", Counter::new))).await,
-    ];
-    for counter in &mut all {
-        assert_eq!(counter.call(&Bump).await, Ok(1));
-    }
+    let mut all = three_at_work(&set).await;
     all[1].start(&Crash).code::<Crash>().await;
     for (counter, expected) in all.iter_mut().zip([2, 1, 1]) {
         if expected == 1 {

@@ -83,7 +83,8 @@ impl<M: RemoteMessage> Call<M> {
         }
     }
 
-    /// Makes the call and takes the items its handler streams before the result; `T` is the type of an item.
+    /// Makes the call and takes the items its handler streams before the result; `T` is the type of an item. It is never
+    /// retried where it may have been executed: items would come twice.
     ///
     /// # Errors
     /// When it could not be sent.

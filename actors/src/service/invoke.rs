@@ -1,6 +1,6 @@
 //! One call on its way: what all kinds of calls share.
 
-use super::{DEFAULT_TIMEOUT, Service};
+use super::{DEFAULT_TIMEOUT, Service, deadline_after};
 use crate::caller::{self, CallId, Target};
 use crate::system::{Answer, Command, Outgoing, Reply, Shared};
 use crate::trace;
@@ -87,21 +87,22 @@ impl Invocation {
 
     /// Sends it; items come through the channel. `room` of them are granted, `most` may wait.
     pub(super) fn stream(
-        self,
+        mut self,
         room: usize,
         most: usize,
-    ) -> Result<(OpenCall, mpsc::Receiver<Body>, Answered), CallError> {
+    ) -> Result<(OpenCall, mpsc::Receiver<Body>, Answered, Option<Context>), CallError> {
+        // A second provider would begin again, and items come twice.
+        self.options.retries = Some(0);
         let (items, taken) = mpsc::channel(most);
         let (end, answer) = oneshot::channel();
         let credit = u32::try_from(room).unwrap_or(u32::MAX);
-        let (open, _) = self.send(Reply::Stream { items, end }, Some(credit))?;
-        Ok((open, taken, answer))
+        let (open, context) = self.send(Reply::Stream { items, end }, Some(credit))?;
+        Ok((open, taken, answer, context))
     }
 
     fn send(self, reply: Reply, credit: Option<u32>) -> Result<(OpenCall, Option<Context>), CallError> {
         let context = self.options.context();
-        let now = Instant::now();
-        let own = now + self.options.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let own = deadline_after(self.options.timeout.unwrap_or(DEFAULT_TIMEOUT));
         let deadline = context.as_ref().and_then(Context::deadline).map_or(own, |outer| outer.min(own));
         let (span, traceparent) = trace::call(&self.method, context.as_ref());
         let meta = Meta { credit, traceparent, ..Meta::default() };

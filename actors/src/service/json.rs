@@ -69,7 +69,8 @@ impl JsonCall {
         Ok((answer.peer, value))
     }
 
-    /// Makes the call and takes the items its handler streams before the result.
+    /// Makes the call and takes the items its handler streams before the result. It is never retried where it may have
+    /// been executed: items would come twice.
     ///
     /// # Errors
     /// When it could not be sent.

@@ -3,7 +3,7 @@
 use super::call::Of;
 use super::invoke::{self, Answered, Invocation, OpenCall};
 use crate::system::Answer;
-use crate::{Body, CallError, NoError, RemoteMessage};
+use crate::{Body, CallError, Context, NoError, RemoteMessage};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -38,19 +38,25 @@ struct Items {
     call: OpenCall,
     items: mpsc::Receiver<Body>,
     answer: Answered,
+    /// The request this is done for; the stream ends with it.
+    context: Option<Context>,
     /// Taken since room was granted last.
     taken: usize,
 }
 
 impl Items {
     fn new(invocation: Invocation) -> Result<Self, CallError> {
-        let (call, items, answer) = invocation.stream(ROOM, MOST)?;
-        Ok(Self { call, items, answer, taken: 0 })
+        let (call, items, answer, context) = invocation.stream(ROOM, MOST)?;
+        Ok(Self { call, items, answer, context, taken: 0 })
     }
 
     /// `None` once the result or an error ends the stream.
     async fn next<T: DeserializeOwned>(&mut self) -> Option<Result<T, CallError>> {
-        let item = self.items.recv().await?;
+        let item = tokio::select! {
+            biased;
+            () = cancelled(self.context.as_ref()) => return None,
+            item = self.items.recv() => item?,
+        };
         self.taken += 1;
         if self.taken >= ROOM / 2 {
             self.call.grant(u32::try_from(self.taken).unwrap_or(u32::MAX));
@@ -62,8 +68,21 @@ impl Items {
     async fn finish(mut self) -> Result<Answer, CallError> {
         // Items nobody takes must not hold the handler up.
         while self.next::<serde::de::IgnoredAny>().await.is_some() {}
-        let answer = self.answer.await;
-        self.call.answered(answer)
+        let Self { call, answer, context, .. } = self;
+        tokio::select! {
+            biased;
+            answer = answer => call.answered(answer),
+            // Dropping the call tells its provider.
+            () = cancelled(context.as_ref()) => Err(CallError::Cancelled),
+        }
+    }
+}
+
+/// Waits until nobody waits any more for the request this is done for, if it is for one.
+async fn cancelled(context: Option<&Context>) {
+    match context {
+        Some(context) => context.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

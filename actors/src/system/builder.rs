@@ -13,6 +13,7 @@ use crate::wire::{self, Incarnation};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use zyre_rs::{Events, Headers, Node, NodeBuilder, StartError};
 
@@ -97,6 +98,7 @@ impl ActorSystemBuilder {
         directory.peers.insert(node.id(), PeerInfo::new(node.name().into(), headers));
         let directory = Arc::new(directory);
         let (published, seen) = watch::channel(directory.clone());
+        let membership = Arc::<tokio::sync::Mutex<()>>::default();
         let random = uuid::Uuid::new_v4().as_u64_pair();
         let driver = Driver {
             node: node.clone(),
@@ -113,6 +115,7 @@ impl ActorSystemBuilder {
             local: VecDeque::new(),
             application: None,
             counters: BTreeMap::new(),
+            membership: membership.clone(),
         };
         tokio::spawn(driver.run(events, commands));
         Ok(ActorSystem(Arc::new(Shared {
@@ -121,6 +124,8 @@ impl ActorSystemBuilder {
             directory: seen,
             host: host::Lazy::new(self.arbiters),
             topics: Topics::default(),
+            runtime: Handle::current(),
+            membership,
             next_call: AtomicU64::new(1),
             next_batch: AtomicU64::new(1),
             next_service: AtomicU32::new(1),

@@ -15,6 +15,14 @@ use zyre_rs::{Message, PeerId, SendError};
 /// How long a provider may take to say how much it takes; it is called all the same meanwhile.
 const CAPACITY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Groups with handles that are remembered although nobody is in them: whoever calls by names that come from elsewhere
+/// makes up any number. Of a group that was forgotten, members that come later are not asked how much they take.
+const MAX_INTERESTING: usize = 1024;
+
+/// Bytes of calls that travel as one array: far below what a provider accepts, beyond which it could not even say whose
+/// calls it refuses.
+const MAX_ARRAY: usize = 1024 * 1024;
+
 /// The calls somebody waits for.
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -161,22 +169,39 @@ impl Driver {
         self.caller.handle(now, caller::Input::SendFailed { call, peer, reason, permanent });
     }
 
-    /// Sends the batches whose calls have all been placed.
-    pub(super) fn flush_batches(&mut self, now: Instant) {
-        while let Some(((_, peer), mut calls)) = self.calls.batches.pop_first() {
-            if let [_] = *calls
-                && let Some((call, message)) = calls.pop()
-            {
-                self.whisper_call(now, call, peer, message);
-                continue;
+    /// Sends the batches whose calls have all been placed. False if there are none; else the caller machine may have
+    /// more to say, of calls that could not be sent.
+    pub(super) fn flush_batches(&mut self, now: Instant) -> bool {
+        let batches = std::mem::take(&mut self.calls.batches);
+        let any = !batches.is_empty();
+        for ((_, peer), calls) in batches {
+            for calls in calls.chunks(wire::MAX_BATCH) {
+                self.send_array(now, peer, calls);
             }
-            let (calls, messages): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-            if let Err(error) = self.node.try_whisper(peer, wire::encode_batch(messages)) {
-                let permanent = matches!(error, SendError::TooLarge { .. } | SendError::Stopped);
-                for call in calls {
-                    self.send_failed(now, call, peer, error.to_string(), permanent);
+        }
+        any
+    }
+
+    /// As one array if that is worth it, else one by one.
+    fn send_array(&mut self, now: Instant, peer: PeerId, calls: &[(CallId, Message)]) {
+        let size: usize = calls.iter().map(|(_, message)| message.size()).sum();
+        if calls.len() > 1 && size <= MAX_ARRAY {
+            let array = wire::encode_batch(calls.iter().map(|(_, message)| message.clone()));
+            match self.node.try_whisper(peer, array) {
+                Ok(()) => return,
+                // Each may fit.
+                Err(SendError::TooLarge { .. }) => {}
+                Err(error) => {
+                    let permanent = matches!(error, SendError::Stopped);
+                    for (call, _) in calls {
+                        self.send_failed(now, *call, peer, error.to_string(), permanent);
+                    }
+                    return;
                 }
             }
+        }
+        for (call, message) in calls {
+            self.whisper_call(now, *call, peer, message.clone());
         }
     }
 
@@ -206,7 +231,13 @@ impl Driver {
         let Some(reply) = self.calls.waiting.remove(&call) else { return };
         let Some(answer) = self.calls.answer.take() else { return };
         match reply {
-            Reply::One(end) | Reply::Stream { end, .. } => _ = end.send(answer.map_err(CallError::Remote)),
+            Reply::One(end) | Reply::Stream { end, .. } => {
+                _ = end.send(answer.map_err(|error| match error.code {
+                    // The provider's clock was a little ahead of ours.
+                    code::DEADLINE_EXCEEDED => CallError::TimedOut { maybe_executed: true },
+                    _ => CallError::Remote(error),
+                }));
+            }
             Reply::Capacity(peer) => {
                 if let Ok(answer) = answer {
                     self.on_capacity(now, peer, &answer.body);
@@ -269,7 +300,11 @@ impl Driver {
     }
 
     pub(super) fn on_interest(&mut self, now: Instant, group: Arc<str>) {
-        if self.calls.interesting.insert(group.clone()) {
+        let interesting = &mut self.calls.interesting;
+        if interesting.len() >= MAX_INTERESTING && !interesting.contains(&group) {
+            interesting.retain(|group| self.directory.has_members(group));
+        }
+        if interesting.insert(group.clone()) {
             for peer in self.directory.clone().members(&group) {
                 self.ask_capacity(now, peer);
             }

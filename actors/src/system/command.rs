@@ -88,6 +88,8 @@ pub(crate) enum Command {
         sink: Box<dyn Sink>,
         reply: oneshot::Sender<()>,
     },
+    /// A subscription of this group was dropped.
+    Unsubscribed(Arc<str>),
     /// Gives a message to this system's own subscriptions and says to how many.
     Publish {
         group: Arc<str>,
@@ -111,7 +113,7 @@ pub(crate) enum Command {
     Announce {
         service: ServiceId,
         up: bool,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Result<(), ServeError>>,
     },
     Drain {
         service: ServiceId,

@@ -16,7 +16,7 @@ use crate::{Down, SystemStats, Up};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 use zyre_rs::{Event, Events, GroupName, Message, Node, PeerId};
 
@@ -43,6 +43,8 @@ pub(super) struct Driver {
     /// The application's events; `None` until it asks for them.
     pub(super) application: Option<mpsc::Sender<Event>>,
     pub(super) counters: BTreeMap<&'static str, u64>,
+    /// As `Shared` has it.
+    pub(super) membership: Arc<Mutex<()>>,
 }
 
 impl Driver {
@@ -79,14 +81,6 @@ impl Driver {
                 wake.as_mut().reset(next);
             }
         }
-        self.end();
-    }
-
-    /// Nobody waits for anything any more, and nobody is there.
-    fn end(&mut self) {
-        self.calls.end();
-        self.serving.end();
-        self.published.send_replace(Arc::default());
     }
 
     /// Carries out everything the machines want, including what that leads to on this node itself.
@@ -94,10 +88,12 @@ impl Driver {
         loop {
             self.perform_calls(now);
             self.perform_services(now);
-            let Some(packet) = self.local.pop_front() else { break };
-            self.on_packet(now, self.node.id(), packet);
+            if let Some(packet) = self.local.pop_front() {
+                self.on_packet(now, self.node.id(), packet);
+            } else if !self.flush_batches(now) {
+                break;
+            }
         }
-        self.flush_batches(now);
     }
 
     fn on_event(&mut self, now: Instant, event: Event) {
@@ -165,7 +161,7 @@ impl Driver {
             Decoded::Other => return Some(message),
             Decoded::One(packet) => self.on_packet(now, peer, packet),
             Decoded::Batch(packets) => {
-                self.serving.open_batch(peer, &packets);
+                self.open_batch(peer, &packets);
                 for packet in packets {
                     self.on_packet(now, peer, packet);
                 }
@@ -213,6 +209,14 @@ impl Driver {
                 sinks.push(sink);
                 _ = reply.send(());
             }
+            Command::Unsubscribed(group) => {
+                if let Some(sinks) = self.topics.get_mut(&group) {
+                    sinks.retain(|sink| sink.is_read());
+                    if sinks.is_empty() {
+                        self.topics.remove(&group);
+                    }
+                }
+            }
             Command::Publish { group, message, reply } => {
                 let name = self.node.name().into();
                 _ = reply.send(self.publish(&group, self.node.id(), &name, &message));
@@ -222,8 +226,7 @@ impl Driver {
             Command::ReplyDropped => self.count("replies_dropped", 1),
             Command::Register { registration, reply } => _ = reply.send(self.on_register(now, *registration)),
             Command::Announce { service, up, done } => {
-                self.on_announce(now, service, up);
-                _ = done.send(());
+                _ = done.send(self.on_announce(now, service, up));
             }
             Command::Drain { service, done } => self.on_drain(now, service, done),
             Command::Close { service, done } => {
@@ -241,9 +244,11 @@ impl Driver {
         for peer in self.directory.members(&group) {
             _ = news.try_send(Up::Up { peer });
         }
-        let watchers = self.watchers.entry(group).or_default();
-        watchers.retain(|watcher| !watcher.is_closed());
-        watchers.push(news);
+        self.watchers.retain(|_, watchers| {
+            watchers.retain(|watcher| !watcher.is_closed());
+            !watchers.is_empty()
+        });
+        self.watchers.entry(group).or_default().push(news);
     }
 
     pub(super) fn tell_watchers(&mut self, group: &str, news: &Up) {
@@ -298,6 +303,15 @@ impl Driver {
         counters.extend(figures::of_caller(&self.caller.stats()));
         counters.extend(figures::of_server(&self.server.counters()));
         SystemStats { counters, calls_open: self.calls.open(), services: self.serving.loads(&self.server) }
+    }
+}
+
+/// Nobody waits for anything any more, and nobody is there; also where the runtime ends before the system.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.calls.end();
+        self.serving.end();
+        self.published.send_replace(Arc::default());
     }
 }
 

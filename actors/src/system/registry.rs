@@ -41,6 +41,9 @@ impl Registration {
                 "" => "a method has a name, such as calc.add",
                 name if name.starts_with("rpc.") => "names that begin with rpc. are built in",
                 name if name.len() > MAX_METHOD => "a method name has at most 200 bytes",
+                name if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c)) => {
+                    "a method name has only letters, digits and _ . / -"
+                }
                 _ => continue,
             };
             return Err(ServeError::InvalidMethod { method: name.to_string(), problem });
@@ -72,7 +75,8 @@ pub(super) struct Service {
     pub(super) registration: Registration,
     /// Its groups have been joined.
     announced: bool,
-    pub(super) drained: Option<oneshot::Sender<()>>,
+    /// Those that wait until it has nothing left to do.
+    pub(super) drained: Vec<oneshot::Sender<()>>,
 }
 
 impl Driver {
@@ -83,18 +87,28 @@ impl Driver {
             }
         }
         let service = registration.id;
+        if self.serving.stillborn.contains(&service) {
+            return Err(ServeError::Ended);
+        }
         for (index, method) in registration.methods.iter().enumerate() {
             self.serving.methods.insert(method.name.clone(), (service, index));
             self.serving.closed.retain(|closed| *closed != method.name);
         }
         self.server.handle(now, server::Input::Open { service, limits: registration.limits });
-        self.serving.services.insert(service, Service { registration, announced: false, drained: None });
+        self.serving
+            .services
+            .insert(service, Service { registration, announced: false, drained: Vec::new() });
         Ok(())
     }
 
     /// Its groups have been joined (or are about to be left): callers on this node see it come and go as others do.
-    pub(super) fn on_announce(&mut self, now: Instant, service: ServiceId, up: bool) {
-        let Some(service) = self.serving.services.get_mut(&service) else { return };
+    pub(super) fn on_announce(
+        &mut self,
+        now: Instant,
+        service: ServiceId,
+        up: bool,
+    ) -> Result<(), ServeError> {
+        let Some(service) = self.serving.services.get_mut(&service) else { return Err(ServeError::Ended) };
         service.announced = up;
         let own = self.node.id();
         let concurrency = u32::try_from(service.registration.limits.concurrency).unwrap_or(u32::MAX);
@@ -111,16 +125,33 @@ impl Driver {
                     }
                     self.caller.handle(now, crate::caller::Input::Capacity { peer: own, group, concurrency });
                 }
-                (false, false) => self.on_leave(now, own, &group, Down::Left),
-                (false, true) => {}
+                (false, false) if self.directory.members(&group).any(|member| member == own) => {
+                    self.on_leave(now, own, &group, Down::Left);
+                }
+                (false, _) => {}
             }
         }
+        Ok(())
     }
 
     pub(super) fn on_drain(&mut self, now: Instant, service: ServiceId, done: oneshot::Sender<()>) {
-        let Some(known) = self.serving.services.get_mut(&service) else { return };
-        known.drained = Some(done);
+        let Some(known) = self.serving.services.get_mut(&service) else {
+            _ = done.send(());
+            return;
+        };
+        // Whoever drains it too, and perhaps for less long, must not cut this one short.
+        known.drained.push(done);
         self.server.handle(now, server::Input::Drain { service });
+        // Where it was drained before, the machine says no more.
+        if self.server.load(service).is_some_and(|load| load.running + load.waiting == 0) {
+            self.drained(service);
+        }
+    }
+
+    pub(super) fn drained(&mut self, service: ServiceId) {
+        if let Some(known) = self.serving.services.get_mut(&service) {
+            known.drained.drain(..).for_each(|waits| _ = waits.send(()));
+        }
     }
 
     pub(super) fn on_close(&mut self, now: Instant, service: ServiceId) {
@@ -135,38 +166,42 @@ impl Driver {
 
     pub(super) fn on_host(&mut self, now: Instant, service: ServiceId, event: HostEvent) {
         match event {
-            HostEvent::Up => {}
+            // It may have been paused before it ran for the first time.
+            HostEvent::Up => self.server.handle(now, server::Input::Resume { service }),
             HostEvent::Paused { until } => self.server.handle(now, server::Input::Pause { service, until }),
             HostEvent::Resumed => {
                 self.server.handle(now, server::Input::Resume { service });
                 self.count("services_restarted", 1);
                 self.tell_restarted(service);
             }
+            HostEvent::Stopped | HostEvent::GaveUp if !self.serving.services.contains_key(&service) => {
+                self.serving.stillborn.push_back(service);
+                let surplus = self.serving.stillborn.len().saturating_sub(MAX_CLOSED);
+                self.serving.stillborn.drain(..surplus);
+            }
             HostEvent::Stopped | HostEvent::GaveUp => {
                 self.count("services_ended", 1);
+                // It is known, as has been asked.
+                _ = self.on_announce(now, service, false);
                 self.leave_groups(service);
-                self.on_announce(now, service, false);
                 self.on_close(now, service);
             }
         }
     }
 
-    /// Lets peers know that a service has died for good.
+    /// Lets peers know that a service has died for good, unless others here stand for its groups.
     fn leave_groups(&self, service: ServiceId) {
         let Some(known) = self.serving.services.get(&service) else { return };
-        let shared = |group: &Arc<str>| {
-            let others = self.serving.services.iter().filter(|(id, _)| **id != service);
-            others
-                .map(|(_, other)| other)
-                .any(|other| other.announced && other.registration.groups.contains(group))
-        };
-        for group in known.registration.groups.iter().filter(|group| !shared(group)).cloned() {
-            let node = self.node.clone();
-            tokio::spawn(async move {
-                if let Err(error) = node.leave(&*group).await {
+        let (node, groups) = (self.node.clone(), known.registration.groups.clone());
+        let (membership, directory) = (self.membership.clone(), self.published.subscribe());
+        tokio::spawn(async move {
+            let _membership = membership.lock().await;
+            for group in groups {
+                let served = directory.borrow().members(&group).any(|member| member == node.id());
+                if !served && let Err(error) = node.leave(&*group).await {
                     tracing::debug!(%group, %error, "not left");
                 }
-            });
-        }
+            }
+        });
     }
 }

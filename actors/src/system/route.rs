@@ -53,11 +53,16 @@ impl Route {
         let Some(id) = &self.id else { return Err(ItemError::NotWaitedFor) };
         let value =
             Body::encode(self.codec, value).map_err(|error| ItemError::NotEncoded(error.to_string()))?;
+        let is_local = peer == self.node.id();
+        if is_local && self.credit.is_none() {
+            // A call of this very node that takes no items: nothing would slow them down on their way.
+            return Ok(());
+        }
         if let Some(credit) = &self.credit {
             credit.acquire().await.map_err(|_| ItemError::NotWaitedFor)?.forget();
         }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        if peer == self.node.id() {
+        if is_local {
             let packet = Packet::Item { id: id.clone(), seq: sequence, value };
             return self.mailbox.send(Command::Local(Box::new(packet))).map_err(|_| ItemError::NotWaitedFor);
         }
@@ -74,18 +79,23 @@ impl Route {
             _ = self.mailbox.send(Command::Local(Box::new(Packet::Response(response))));
             return self.finish(Some(outcome));
         }
-        let message = match &self.batch {
-            None => Some(encode_outcome(id, &outcome)),
-            Some(batch) => batch.add(id, &outcome),
+        let (message, sent) = match &self.batch {
+            None => {
+                let message = encode_outcome(id, &outcome);
+                (message.clone(), self.node.try_whisper(peer, message))
+            }
+            Some(batch) => {
+                let Some(answers) = batch.add(id, &outcome) else { return self.finish(Some(outcome)) };
+                (answers.array(), answers.whisper(&self.node, peer))
+            }
         };
-        let Some(message) = message else { return self.finish(Some(outcome)) };
-        match self.node.try_whisper(peer, message.clone()) {
+        match sent {
             Ok(()) => self.finish(Some(outcome)),
-            Err(SendError::Full { .. } | SendError::Reconnecting { .. }) => send_patiently(context.clone(), message, outcome),
+            Err(SendError::Full { .. } | SendError::Reconnecting { .. }) => {
+                send_patiently(context.clone(), message, outcome)
+            }
             Err(SendError::TooLarge { size, .. }) => {
-                let error =
-                    format!("the result is too large for a message ({size} bytes); split it or stream it");
-                let outcome = Err(RpcError::new(code::INTERNAL_ERROR, error));
+                let outcome = Err(too_large(size));
                 _ = self.node.try_whisper(peer, encode_outcome(id, &outcome));
                 self.finish(Some(outcome));
             }
@@ -129,27 +139,65 @@ fn send_patiently(context: Context, message: Message, outcome: Result<Body, RpcE
     }
 }
 
+fn too_large(size: usize) -> RpcError {
+    let error = format!("the result is too large for a message ({size} bytes); split it or stream it");
+    RpcError::new(code::INTERNAL_ERROR, error)
+}
+
+/// The answers to an array of requests, each with its id.
+#[derive(Debug, Default)]
+pub(super) struct Answers(Vec<(Id, Message)>);
+
+impl Answers {
+    fn array(&self) -> Message {
+        wire::encode_batch(self.0.iter().map(|(_, answer)| answer.clone()))
+    }
+
+    /// Sends them as one array; one by one where that is too large for a message.
+    pub(super) fn whisper(&self, node: &Node, peer: PeerId) -> Result<(), SendError> {
+        let sent = node.try_whisper(peer, self.array());
+        if !matches!(sent, Err(SendError::TooLarge { .. })) {
+            return sent;
+        }
+        self.0.iter().try_for_each(|(id, answer)| match node.try_whisper(peer, answer.clone()) {
+            Err(SendError::TooLarge { size, .. }) => {
+                node.try_whisper(peer, wire::encode_error(id, &too_large(size)))
+            }
+            sent => sent,
+        })
+    }
+}
+
 /// Collects the answers to an array of requests; they travel as one array.
 #[derive(Debug)]
 pub(super) struct BatchReply {
-    state: Mutex<(usize, Vec<Message>)>,
+    state: Mutex<(usize, Answers)>,
 }
 
 impl BatchReply {
     pub(super) fn new(answers: usize) -> Self {
-        Self { state: Mutex::new((answers, Vec::with_capacity(answers))) }
+        Self { state: Mutex::new((answers, Answers::default())) }
     }
 
-    /// The message to send, once this was the last answer.
-    pub(super) fn add(&self, id: &Id, outcome: &Result<Body, RpcError>) -> Option<Message> {
+    /// What to send, once this was the last answer.
+    pub(super) fn add(&self, id: &Id, outcome: &Result<Body, RpcError>) -> Option<Answers> {
         let outcome = match outcome.as_ref().map(Body::to_json) {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => Err(RpcError::new(code::INTERNAL_ERROR, error.to_string())),
             Err(error) => Err(error.clone()),
         };
+        self.settle(Some((id.clone(), encode_outcome(id, &outcome))))
+    }
+
+    /// One of the requests is answered elsewhere. What to send, if the others wait for it alone.
+    pub(super) fn skip(&self) -> Option<Answers> {
+        self.settle(None)
+    }
+
+    fn settle(&self, answer: Option<(Id, Message)>) -> Option<Answers> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1.push(encode_outcome(id, &outcome));
+        state.1.0.extend(answer);
         state.0 = state.0.saturating_sub(1);
-        (state.0 == 0).then(|| wire::encode_batch(std::mem::take(&mut state.1)))
+        (state.0 == 0 && !state.1.0.is_empty()).then(|| std::mem::take(&mut state.1))
     }
 }

@@ -4,13 +4,13 @@ use super::command::Kept;
 use super::directory::service_of;
 use super::driver::Driver;
 use super::registry::Service;
-use super::route::{BatchReply, Route, encode_outcome};
+use super::route::{Answers, BatchReply, Route, encode_outcome};
 use crate::server::{self, Arrival, Load, Offences, Server, ServiceId, Ticket};
 use crate::wire::{self, Id, Packet, Request};
 use crate::work::{Caller, Context, Responder, Work};
 use crate::{Body, RpcError, code, trace};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -39,6 +39,9 @@ pub(super) struct Serving {
     pub(super) methods: HashMap<Arc<str>, (ServiceId, usize)>,
     /// Methods that were served until a moment ago: a call that was on its way may go elsewhere. The last [`MAX_CLOSED`].
     pub(super) closed: VecDeque<Arc<str>>,
+    /// Actors that ended before their service was registered, which is then refused. The last [`MAX_CLOSED`], since
+    /// those are among them that ended when it had just closed.
+    pub(super) stillborn: VecDeque<ServiceId>,
     running: HashMap<Ticket, Context>,
     /// Running requests that may send items, for granting them room.
     streams: BTreeMap<(PeerId, Id), Context>,
@@ -48,19 +51,6 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Answers to these packets travel together.
-    pub(super) fn open_batch(&mut self, peer: PeerId, packets: &[Packet]) {
-        let ids = packets.iter().filter_map(|packet| match packet {
-            Packet::Request(Request { id: Some(id), .. }) => Some(id.clone()),
-            _ => None,
-        });
-        let ids: std::collections::BTreeSet<Id> = ids.collect();
-        let reply = Arc::new(BatchReply::new(ids.len()));
-        for id in ids {
-            self.batches.insert((peer, id), reply.clone());
-        }
-    }
-
     /// The caller has room for more items. False if no stream of its has this id, as one that has just ended.
     pub(super) fn grant(&mut self, peer: PeerId, id: &Id, n: u32) -> bool {
         let route = self.streams.get(&(peer, id.clone())).and_then(Context::route);
@@ -98,6 +88,22 @@ impl Serving {
 }
 
 impl Driver {
+    /// Answers to these packets travel together.
+    pub(super) fn open_batch(&mut self, peer: PeerId, packets: &[Packet]) {
+        let ids = packets.iter().filter_map(|packet| match packet {
+            Packet::Request(Request { id: Some(id), .. }) => Some(id.clone()),
+            _ => None,
+        });
+        let ids: BTreeSet<Id> = ids.collect();
+        let reply = Arc::new(BatchReply::new(ids.len()));
+        for id in ids {
+            // A repeat of one that still waits is answered with this array.
+            if let Some(former) = self.serving.batches.insert((peer, id), reply.clone()) {
+                self.send_answers(peer, former.skip());
+            }
+        }
+    }
+
     pub(super) fn on_request(&mut self, now: Instant, peer: PeerId, request: Request) {
         if let Some(builtin) = request.method.strip_prefix("rpc.") {
             if request.id.is_none() {
@@ -139,13 +145,9 @@ impl Driver {
             return RpcError::new(code::RESTARTING, "the service has left; another provider may have it");
         }
         let service = service_of(method);
-        let known: Vec<_> = self
-            .serving
-            .methods
-            .keys()
-            .filter(|known| service_of(known) == service)
-            .map(|known| &**known)
-            .collect();
+        let known = self.serving.methods.keys().filter(|known| service_of(known) == service);
+        let mut known: Vec<_> = known.map(|known| &**known).collect();
+        known.sort_unstable();
         let message = match known.as_slice() {
             [] => format!("no service {service:?} here; `rpc.methods` lists what there is"),
             known => format!("no method {method:?} here; {service} has {}", known.join(", ")),
@@ -176,13 +178,7 @@ impl Driver {
                 }
                 server::Output::Refuse { peer, id, error } => self.send_reply(peer, &id, &Err(error)),
                 server::Output::Replay { peer, id, answer } => self.send_reply(peer, &id, &answer),
-                server::Output::Drained { service } => {
-                    if let Some(drained) =
-                        self.serving.services.get_mut(&service).and_then(|service| service.drained.take())
-                    {
-                        _ = drained.send(());
-                    }
-                }
+                server::Output::Drained { service } => self.drained(service),
             }
         }
     }
@@ -238,7 +234,10 @@ impl Driver {
         if context.cancel()
             && let (Some(id), Some(error)) = (id, error)
         {
-            self.send_reply(peer, &id, &Err(error));
+            match context.route().and_then(|route| route.batch.clone()) {
+                Some(batch) => self.send_answers(peer, batch.add(&id, &Err(error))),
+                None => self.send_reply(peer, &id, &Err(error)),
+            }
         }
     }
 
@@ -250,8 +249,10 @@ impl Driver {
                 self.serving.streams.remove(&(context.peer(), id.clone()));
             }
             // A repeat that came in an array is answered by the first try alone.
-            if let Some(id) = &route.id {
-                self.take_batch(context.peer(), id);
+            if let Some(id) = &route.id
+                && let Some(batch) = self.take_batch(context.peer(), id)
+            {
+                self.send_answers(context.peer(), batch.skip());
             }
         }
         self.server.handle(now, server::Input::Finished { ticket, answer });
@@ -286,14 +287,17 @@ impl Driver {
             let response = wire::Response { id: id.clone(), outcome: outcome.clone() };
             return self.local.push_back(Packet::Response(response));
         }
-        let mut message = encode_outcome(id, outcome);
         if let Some(batch) = self.take_batch(peer, id) {
-            match batch.add(id, outcome) {
-                Some(complete) => message = complete,
-                None => return,
-            }
+            return self.send_answers(peer, batch.add(id, outcome));
         }
-        if self.node.try_whisper(peer, message).is_err() {
+        if self.node.try_whisper(peer, encode_outcome(id, outcome)).is_err() {
+            self.count("replies_dropped", 1);
+        }
+    }
+
+    /// Answers an array, once all its answers are there.
+    fn send_answers(&mut self, peer: PeerId, answers: Option<Answers>) {
+        if answers.is_some_and(|answers| answers.whisper(&self.node, peer).is_err()) {
             self.count("replies_dropped", 1);
         }
     }

@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::{ActorSystem, STOP_TIMEOUT, Shared};
 use crate::server::ServiceId;
+use crate::service::deadline_after;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -27,20 +28,25 @@ impl Serving {
     /// Ends the service without losing a request: leaves its groups, so that no new calls come, works off those that are
     /// on their way or waiting, and closes. False if some were still worked on at the timeout; they are aborted.
     ///
+    /// Up to half of the time goes to peers that are slow to show that they have seen it leave. In one of the service's own
+    /// handlers this waits for that handler: spawn it there.
+    ///
     /// # Cancel safety
     /// Dropped early, the service may be out of its groups and still answer.
     pub async fn drain(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
+        // A peer that does not answer must not use up the time of the requests.
+        let seen_by = deadline_after(timeout / 2);
         let (done, left) = oneshot::channel();
         _ = self.shared.mailbox.send(Command::Announce { service: self.service, up: false, done });
         _ = left.await;
         for group in &self.groups {
             self.shared.leave(group).await;
         }
-        self.shared.callers_have_seen(deadline).await;
+        self.shared.callers_have_seen(seen_by).await;
         let (done, drained) = oneshot::channel();
         _ = self.shared.mailbox.send(Command::Drain { service: self.service, done });
-        let clean = tokio::time::timeout_at(deadline, drained).await.is_ok();
+        let clean = matches!(tokio::time::timeout_at(deadline, drained).await, Ok(Ok(())));
         let (done, closed) = oneshot::channel();
         _ = self.shared.mailbox.send(Command::Close { service: self.service, done });
         _ = closed.await;
@@ -50,7 +56,13 @@ impl Serving {
 
 impl Shared {
     /// Leaves a group, unless another service of this node still stands for it.
-    pub(super) async fn leave(&self, group: &str) {
+    async fn leave(&self, group: &str) {
+        let _membership = self.membership.lock().await;
+        self.leave_unless_served(group).await;
+    }
+
+    /// The same for whoever holds `membership`.
+    pub(super) async fn leave_unless_served(&self, group: &str) {
         if !self.serves(group)
             && let Err(error) = self.node.leave(group).await
         {
@@ -95,12 +107,14 @@ impl ActorSystem {
 
     /// Drains every service (see [`Serving::drain`]), ends the actors and stops the node.
     ///
+    /// A handler that stops its own system spawns this, since it would wait for itself.
+    ///
     /// Calls of this system that are still open end with `Cancelled`.
     ///
     /// # Cancel safety
     /// Dropped early, the system may be half stopped; drop all handles to end it at once.
     pub async fn stop_within(&self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
         let (reply, services) = oneshot::channel();
         _ = self.0.mailbox.send(Command::Services(reply));
         let mut drains = tokio::task::JoinSet::new();

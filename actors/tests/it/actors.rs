@@ -166,6 +166,14 @@ impl Scene {
         Self { lan, server, client, counter, seen, built }
     }
 
+    /// Serves an actor in a set of its own, and tells how often it is built.
+    async fn serve_neighbour(&self) -> Arc<AtomicUsize> {
+        let (mut factory, _, built) = counters();
+        let neighbour = self.server.serve("neighbour", move || Neighbour(factory()));
+        neighbour.method::<Bump>().start().await.expect("served");
+        built
+    }
+
     async fn crash(&self) -> CallError {
         within(self.counter.call(Crash {}).into_future()).await.expect_err("it panics")
     }
@@ -296,14 +304,7 @@ async fn peers_without_the_layer_hear_nothing_of_a_restart_and_strangers_are_not
 #[tokio::test]
 async fn the_neighbours_of_an_actor_that_panics_notice_nothing() {
     let scene = Scene::new(OneForOne::new().max(100, Duration::from_secs(1)).backoff(NOW, NOW)).await;
-    let (mut factory, _seen, built) = counters();
-    scene
-        .server
-        .serve("neighbour", move || Neighbour(factory()))
-        .method::<Bump>()
-        .start()
-        .await
-        .expect("served");
+    let built = scene.serve_neighbour().await;
     let neighbour = scene.client.service("neighbour").ready(PATIENCE).await.expect("a provider");
     let calls = tokio::spawn(async move {
         for n in 1..=1000 {
@@ -330,14 +331,7 @@ const NOW: Duration = Duration::ZERO;
 #[tokio::test]
 async fn an_actor_that_panics_too_often_is_given_up_and_its_node_provides_it_no_longer() {
     let scene = Scene::new(OneForOne::new().max(2, Duration::from_secs(60)).backoff(NOW, NOW)).await;
-    let (mut factory, _seen, _) = counters();
-    scene
-        .server
-        .serve("neighbour", move || Neighbour(factory()))
-        .method::<Bump>()
-        .start()
-        .await
-        .expect("served");
+    scene.serve_neighbour().await;
     for _ in 0..3 {
         assert!(is_gone(&scene.crash().await));
     }
@@ -378,6 +372,25 @@ async fn while_an_actor_waits_to_be_built_anew_calls_are_refused_and_go_elsewher
     for n in 1..=20 {
         assert_eq!(scene.counter.call(Add { n: 1 }).await, Ok(n));
     }
+}
+
+#[tokio::test]
+async fn an_actor_whose_factory_fails_at_first_is_served_once_it_is_built() {
+    let lan = Lan::new();
+    let (server, client) = (lan.system("server").await, lan.system("client").await);
+    let (mut factory, _seen, built) = counters();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let tried = tries.clone();
+    let late = move || {
+        // The second restart waits, so that requests are refused meanwhile.
+        assert!(tried.fetch_add(1, Ordering::SeqCst) >= 2, "not yet");
+        factory()
+    };
+    let strategy = OneForOne::new().backoff(Duration::from_millis(300), Duration::from_secs(1));
+    server.serve("counter", late).method::<Add>().restart(strategy).start().await.expect("served");
+    let counter = client.service("counter").ready(PATIENCE).await.expect("a provider");
+    eventually(async || counter.call(Add { n: 1 }).await.is_ok()).await;
+    assert_eq!((tries.load(Ordering::SeqCst), built.load(Ordering::SeqCst)), (3, 1));
 }
 
 #[tokio::test]

@@ -1,11 +1,20 @@
 //! Calls between nodes: results, errors, targets, batches, streams.
 
-use crate::common::{Add, CalcError, Div, Lan, PATIENCE, add, div, heard, within};
+use crate::common::{Add, CalcError, Div, Lan, PATIENCE, add, div, eventually, heard, met, within};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
-use zyre_actors::{ActorSystem, CallError, Context, Params, RpcError, Service, code};
-use zyre_rs::Event;
+use tokio::sync::Semaphore;
+use zyre_actors::{
+    ActorSystem, CallError, Context, Params, PoolSettings, RemoteMessage, RpcError, Service, code,
+};
+use zyre_rs::{Event, Node};
+
+#[derive(Clone, Debug, Serialize, Deserialize, RemoteMessage)]
+#[remote("text.size", result = "usize")]
+struct Size(String);
 
 async fn calculator(lan: &Lan, name: &str) -> ActorSystem {
     let system = lan.system(name).await;
@@ -63,7 +72,7 @@ async fn an_unknown_method_and_parameters_that_do_not_fit_are_told_apart() {
     };
     let (code, message) = code_of(client.call_json("calc.mul", json!([1, 2])).await);
     assert_eq!(code, code::METHOD_NOT_FOUND);
-    assert!(message.contains("calc.add"), "{message}");
+    assert!(message.ends_with("calc has calc.add, calc.div"), "{message}");
     let (code, message) = code_of(client.call_json("calc.add", json!({"a": 1})).await);
     assert_eq!(code, code::INVALID_PARAMS);
     assert!(message.contains('b'), "{message}");
@@ -126,6 +135,106 @@ async fn a_batch_gives_one_result_each_in_order_and_travels_as_one_array() {
     replies.sort_by_key(|reply| reply["result"].as_i64());
     assert_eq!(replies[0], json!({"jsonrpc": "2.0", "id": 1, "result": 3}));
     assert_eq!(replies[1], json!({"jsonrpc": "2.0", "id": "x", "result": 7}));
+}
+
+#[tokio::test]
+async fn an_array_is_answered_whatever_becomes_of_one_of_its_requests() {
+    let lan = Lan::new();
+    let node = Node::builder("server").network(lan.network()).max_message(64 * 1024);
+    let server = ActorSystem::start(node).await.expect("a system");
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let slow = move |_: Params, _: Context| {
+        let held = held.clone();
+        async move {
+            held.acquire().await.map_err(|_| RpcError::new(1, "closed"))?.forget();
+            Ok("done")
+        }
+    };
+    server.method("slow.work", slow).idempotent().await.expect("served");
+    let text = |params: Params, _: Context| async move { Ok("x".repeat(params.parse::<(usize,)>()?.0)) };
+    server.method("text.of", text).await.expect("served");
+    let (plain, mut events) = lan.plain("plain").await;
+    met(&plain, server.node().id()).await;
+    let whisper = async |message: Value| {
+        plain.whisper(server.node().id(), message.to_string()).await.expect("queued");
+    };
+    let request =
+        |id, method, params| json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+    let of = |id, replies: &Value| {
+        let replies = replies.as_array().expect("an array").iter();
+        replies.into_iter().find(|reply| reply["id"] == id).expect("answered").clone()
+    };
+
+    // Its deadline passes while it runs.
+    let late = request(1, "slow.work", json!({"_meta": {"deadline_ms": 50}}));
+    whisper(json!([late, request(2, "text.of", json!([1]))])).await;
+    let replies = heard(&mut events).await;
+    assert_eq!(of(1, &replies)["error"]["code"], code::DEADLINE_EXCEEDED);
+    assert_eq!(of(2, &replies)["result"], "x");
+
+    // It is at work already.
+    whisper(request(3, "slow.work", json!({}))).await;
+    whisper(json!([request(3, "slow.work", json!({})), request(4, "text.of", json!([1]))])).await;
+    eventually(async || server.stats().await.services["slow.work"].repeated == 1).await;
+    gate.add_permits(1);
+    let replies = [heard(&mut events).await, heard(&mut events).await];
+    let array = replies.iter().find(|reply| reply.is_array()).expect("an array");
+    assert_eq!(of(4, array)["result"], "x");
+    assert!(replies.iter().any(|reply| reply["id"] == 3 && reply["result"] == "done"), "{replies:?}");
+
+    // Together they are too large for a message, and one is by itself.
+    let sizes = [(5, 40_000), (6, 40_000), (7, 100_000)];
+    whisper(sizes.map(|(id, size)| request(id, "text.of", json!([size]))).into_iter().collect()).await;
+    for (id, size) in sizes {
+        let reply = heard(&mut events).await;
+        assert_eq!(reply["id"], id);
+        match size {
+            100_000 => assert_eq!(reply["error"]["code"], code::INTERNAL_ERROR),
+            size => assert_eq!(reply["result"].as_str().map(str::len), Some(size)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_does_not_begin_again_at_another_provider() {
+    let lan = Lan::new();
+    let client = lan.system("client").await;
+    let (first, mut events) = lan.plain("first").await;
+    first.join("svc/calc").await.expect("joined");
+    let calc = calc(&client).await;
+    // The method is idempotent, so a plain call would be retried.
+    let stream = calc.call(Add { a: 1, b: 2 }).timeout(PATIENCE).stream::<i64>().expect("sent");
+    assert_eq!(heard(&mut events).await["method"], "calc.add");
+    let (second, _events) = lan.plain("second").await;
+    second.join("svc/calc").await.expect("joined");
+    calc.ready_with(2, PATIENCE).await.expect("both");
+    first.stop().await;
+    let lost = within(stream.finish()).await;
+    assert_eq!(lost, Err(CallError::PeerLost { peer: first.id(), maybe_executed: true }));
+}
+
+#[tokio::test]
+async fn a_batch_that_fits_no_message_travels_in_several() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    let size = |params: Params, _: Context| async move {
+        let (text,): (String,) = params.parse()?;
+        Ok(text.len())
+    };
+    server.method("text.size", size).concurrency(512).queue(4096).await.expect("served");
+    let node = Node::builder("client").network(lan.network()).max_message(64 * 1024);
+    let client = ActorSystem::start(node).await.expect("a system");
+    let text = client.service("text").configure(PoolSettings::new().queue(4096));
+    let text = text.ready(PATIENCE).await.expect("a provider");
+    // More than one array may hold, then more than a message may.
+    for (calls, bytes) in [(3000, 1), (3, 40 * 1024)] {
+        let sizes = within(text.batch((0..calls).map(|_| Size("x".repeat(bytes)))).into_future()).await;
+        assert_eq!(sizes, vec![Ok(bytes); calls]);
+    }
+    // One that never fits fails at once, although nothing else happens here.
+    let sizes = within(text.batch([Size("x".repeat(100 * 1024)), Size("x".to_owned())]).into_future()).await;
+    assert!(matches!(sizes[..], [Err(CallError::NotSent { .. }), Ok(1)]), "{sizes:?}");
 }
 
 #[tokio::test]

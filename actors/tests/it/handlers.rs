@@ -100,10 +100,7 @@ async fn a_deadline_travels_over_two_hops_and_then_nobody_works_any_more() {
     front
         .method("front.work", move |_: Params, _: Context| {
             let inner = inner.clone();
-            async move {
-                let answer = inner.call_json("back.work", json!({})).timeout(Duration::from_secs(60)).await;
-                answer.map_err(|error| RpcError::new(1, error.to_string()))
-            }
+            async move { Ok(inner.call_json("back.work", json!({})).timeout(Duration::from_secs(60)).await?) }
         })
         .await
         .expect("served");
@@ -141,7 +138,7 @@ async fn the_second_server_sees_no_more_than_what_the_first_had_left() {
                 let here = context.remaining().map(|left| left.as_millis() as u64);
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 let there = inner.call_json("back.left", json!({})).await;
-                Ok(json!([here, there.map_err(|error| RpcError::new(1, error.to_string()))?]))
+                Ok(json!([here, there?]))
             }
         })
         .await
@@ -153,6 +150,36 @@ async fn the_second_server_sees_no_more_than_what_the_first_had_left() {
         client.call_json("front.left", json!({})).timeout(Duration::from_secs(3)).await.expect("an answer");
     let [here, there] = [&left[0], &left[1]].map(|left| left.as_u64().expect("a deadline"));
     assert!(here <= 3000 && there + 30 <= here + 1, "{here} {there}");
+    front.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_further_on_is_not_taken_for_what_failed_here() {
+    let lan = Lan::new();
+    let front = lan.system("front").await;
+    let inner = front.clone();
+    front
+        .method("front.work", move |params: Params, _: Context| {
+            let inner = inner.clone();
+            async move {
+                let (method,): (String,) = params.parse()?;
+                Ok(inner.call_json(&method, json!({})).await?)
+            }
+        })
+        .await
+        .expect("served");
+    let client = lan.system("client").await;
+    client.service("front").ready(PATIENCE).await.expect("front");
+    // Neither "no such method" nor "not executed" would be true of the method that was called.
+    for (method, text) in [("front.nothing", "(code -32601)"), ("nobody.there", "nobody serves svc/nobody")] {
+        match client.call_json("front.work", json!([method])).await {
+            Err(CallError::Remote(error)) => {
+                assert_eq!(error.code, code::INTERNAL_ERROR);
+                assert!(error.message.contains(text), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
     front.stop().await;
 }
 
@@ -266,7 +293,8 @@ async fn handlers_that_compute_run_side_by_side() {
     client.service("heavy").ready(PATIENCE).await.expect("a provider");
     client.call_json("heavy.work", json!([true])).await.expect("done");
     // Each waits, holding its thread, until the other is there.
-    let pair = [(), ()].map(|()| client.call_json("heavy.work", json!([false])).timeout(PATIENCE).into_future());
+    let pair =
+        [(), ()].map(|()| client.call_json("heavy.work", json!([false])).timeout(PATIENCE).into_future());
     for done in within(futures_util::future::join_all(pair)).await {
         assert_eq!(done, Ok(json!(null)));
     }

@@ -45,7 +45,7 @@ impl Scene {
             .method("count.to", |params: Params, context: Context| async move {
                 let (n,): (u64,) = params.parse()?;
                 for i in 0..n {
-                    context.item(&i).await.map_err(|error| RpcError::new(1, error.to_string()))?;
+                    context.item(&i).await?;
                 }
                 Ok(n)
             })

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use zyre_actors::{
-    ActorSystem, CallError, Context, Params, RpcError, ServeError, Serving, Topic, TopicError,
+    ActorSystem, CallError, Context, OneForOne, Params, RpcError, ServeError, Serving, Topic, TopicError,
 };
-use zyre_rs::{Event, Events, Node, PeerId};
+use zyre_rs::{Event, Events, GroupName, Node, PeerId};
 
 async fn serve_add(system: &ActorSystem, ran: &Arc<AtomicUsize>) -> Serving {
     let ran = ran.clone();
@@ -341,4 +341,142 @@ async fn a_provider_that_serves_more_later_is_asked_again_how_much_it_takes() {
     let _second = server.method("two.work", |_, _| async { Ok(2) }).concurrency(5).await.expect("served");
     window(&two, 10).await;
     assert_eq!(counted(&client, "info_unreadable").await, 0);
+}
+
+#[tokio::test]
+async fn a_timeout_may_be_as_long_as_can_be_said() {
+    let lan = Lan::new();
+    let (server, client) = (lan.system("server").await, lan.system("client").await);
+    let serving = serve_add(&server, &Arc::default()).await;
+    let calc = client.service("calc").ready(Duration::MAX).await.expect("a provider");
+    assert_eq!(within(calc.call(Add { a: 1, b: 2 }).timeout(Duration::MAX).into_future()).await, Ok(3));
+    assert_eq!(calc.batch([Add { a: 1, b: 2 }]).timeout(Duration::MAX).await, [Ok(3)]);
+    let mut all = calc.call_all(Add { a: 1, b: 2 }).timeout(Duration::MAX);
+    assert_eq!(within(all.next()).await, Some((server.node().id(), Ok(3))));
+    assert!(within(serving.drain(Duration::MAX)).await, "clean");
+    within(server.stop_within(Duration::MAX)).await;
+}
+
+#[tokio::test]
+async fn drains_at_the_same_time_all_wait_for_what_runs() {
+    let lan = Lan::new();
+    let (server, client) = (lan.system("server").await, lan.system("client").await);
+    let (gate, mut begins, serving) = gated(&server, "slow.work").await;
+    client.service("slow").ready(PATIENCE).await.expect("a provider");
+    let call = tokio::spawn(client.call_json("slow.work", json!({})).timeout(PATIENCE).into_future());
+    let context = within(begins.recv()).await.expect("begun");
+    let drains = [serving.clone(), serving.clone(), serving]
+        .map(|serving| tokio::spawn(async move { serving.drain(PATIENCE).await }));
+    // Time for each to have asked.
+    for _ in 0..3 {
+        server.call_json("rpc.ping", json!({})).on("client").await.expect("an answer");
+    }
+    assert!(!context.is_cancelled());
+    gate.add_permits(1);
+    assert_eq!(within(call).await.expect("no panic"), Ok(json!("done")));
+    for drain in drains {
+        assert!(within(drain).await.expect("no panic"), "clean");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_leaves_a_drain_time_for_its_requests() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    let (gate, mut begins, serving) = gated(&server, "slow.work").await;
+    let mute = Node::builder("mute").header("X-RPC-CODECS", "json").network(lan.network());
+    let (mute, _events) = mute.start().await.expect("a node");
+    met(&mute, server.node().id()).await;
+    met(server.node(), mute.id()).await;
+    let client = lan.system("client").await;
+    client.service("slow").ready(PATIENCE).await.expect("a provider");
+    let call = tokio::spawn(client.call_json("slow.work", json!({})).timeout(PATIENCE).into_future());
+    within(begins.recv()).await.expect("begun");
+    let drain = tokio::spawn(async move { serving.drain(Duration::from_secs(1)).await });
+    gate.add_permits(1);
+    assert_eq!(within(call).await.expect("no panic"), Ok(json!("done")));
+    assert!(within(drain).await.expect("no panic"), "clean");
+}
+
+#[tokio::test]
+async fn a_service_that_comes_while_another_of_its_group_goes_keeps_the_group() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    let sum = || server.handle(|message: Add, _| async move { add(&message) }).start();
+    let quotient = || server.handle(|message: Div, _| async move { div(&message) }).start();
+    let calc = GroupName::try_from("svc/calc").expect("a name");
+    let (mut one, mut adds) = (sum().await.expect("served"), true);
+    for _ in 0..20 {
+        let (other, clean) = match adds {
+            true => within(async { tokio::join!(quotient(), one.drain(PATIENCE)) }).await,
+            false => within(async { tokio::join!(sum(), one.drain(PATIENCE)) }).await,
+        };
+        (one, adds) = (other.expect("served"), !adds);
+        assert!(clean && server.node().own_groups().contains(&calc));
+    }
+    one.drain(PATIENCE).await;
+    assert!(server.node().own_groups().is_empty());
+}
+
+#[tokio::test]
+async fn an_actor_that_ends_at_once_leaves_no_service_behind() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    for _ in 0..50 {
+        let broken = || -> Sums { panic!("as it was meant to") };
+        let served = server.serve("total", broken).method::<Total>();
+        let once = OneForOne::new().max(0, Duration::from_secs(1));
+        // It may have been served for a moment.
+        let served = within(served.restart(once).start()).await;
+        assert!(matches!(served, Ok(_) | Err(ServeError::Ended)), "{served:?}");
+        eventually(async || server.node().own_groups().is_empty()).await;
+        eventually(async || server.stats().await.services.is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn calls_that_were_sent_are_not_said_to_be_unsent_when_the_runtime_of_their_system_ends() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    let (_gate, mut begins, _serving) = gated(&server, "slow.work").await;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let node = Node::builder("client").network(lan.network());
+    let client = within(runtime.spawn(ActorSystem::start(node))).await.expect("no panic").expect("a system");
+    client.service("slow").ready(PATIENCE).await.expect("a provider");
+    let call = tokio::spawn(client.call_json("slow.work", json!({})).timeout(PATIENCE).into_future());
+    within(begins.recv()).await.expect("begun");
+    runtime.shutdown_background();
+    assert_eq!(within(call).await.expect("no panic"), Err(CallError::Cancelled));
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_request_it_is_made_for() {
+    let lan = Lan::new();
+    let (server, client) = (lan.system("server").await, lan.system("client").await);
+    let (_gate, mut outer, _serving) = gated(&server, "outer.work").await;
+    let (_gate, mut inner, _serving) = gated(&server, "inner.work").await;
+    client.service("outer").ready(PATIENCE).await.expect("a provider");
+    let call = tokio::spawn(client.call_json("outer.work", json!({})).timeout(PATIENCE).into_future());
+    let request = within(outer.recv()).await.expect("begun");
+    let stream = server.call_json("inner.work", json!({})).timeout(PATIENCE).within(&request).stream();
+    let part = within(inner.recv()).await.expect("begun");
+    call.abort();
+    let mut stream = stream.expect("sent");
+    assert_eq!(within(stream.next()).await, None);
+    assert_eq!(within(stream.finish()).await, Err(CallError::Cancelled));
+    within(part.cancelled()).await;
+}
+
+#[tokio::test]
+async fn a_method_outlives_the_runtime_it_was_served_from() {
+    let lan = Lan::new();
+    let server = lan.system("server").await;
+    let elsewhere = server.clone();
+    let serve = async move { elsewhere.handle(|message: Add, _| async move { add(&message) }).await };
+    let serve =
+        move || tokio::runtime::Builder::new_current_thread().build().map(|short| short.block_on(serve));
+    let served = tokio::task::spawn_blocking(serve).await.expect("no panic").expect("a runtime");
+    served.expect("served");
+    assert_eq!(server.service("calc").call(Add { a: 1, b: 2 }).await, Ok(3));
 }

@@ -8,6 +8,7 @@ mod derive;
 mod handlers;
 mod hostile;
 mod lifecycle;
+mod pages;
 mod pools;
 mod topics;
 mod traces;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zyre_actors::{
-    ActorSystem, CallError, ConsistentHash, Down, RemoteMessage, RoundRobin, Service, Sticky, Up, code,
+    ActorSystem, CallError, ConsistentHash, Down, Policy, Provider, RemoteMessage, RoundRobin, Service,
+    Sticky, Up, code,
 };
 use zyre_rs::{Event, Events, ExitReason, Node, PeerId};
 
@@ -51,6 +52,15 @@ impl Worker {
         Self { system, ran }
     }
 
+    /// `a`, `b` and `c`.
+    async fn three(lan: &Lan, takes: Duration) -> [Self; 3] {
+        [
+            Self::start(lan, "a", takes).await,
+            Self::start(lan, "b", takes).await,
+            Self::start(lan, "c", takes).await,
+        ]
+    }
+
     fn id(&self) -> PeerId {
         self.system.node().id()
     }
@@ -80,11 +90,7 @@ const NO_TIME: Duration = Duration::ZERO;
 #[tokio::test]
 async fn round_robin_gives_every_worker_the_same_number_of_calls() {
     let lan = Lan::new();
-    let workers = [
-        Worker::start(&lan, "a", NO_TIME).await,
-        Worker::start(&lan, "b", NO_TIME).await,
-        Worker::start(&lan, "c", NO_TIME).await,
-    ];
+    let workers = Worker::three(&lan, NO_TIME).await;
     let client = lan.system("client").await;
     let crew = crew(&client, 3).await.policy(RoundRobin::default());
     let tally = tally((0..300).map(|_| crew.call(Who {}).into_future())).await;
@@ -95,11 +101,7 @@ async fn round_robin_gives_every_worker_the_same_number_of_calls() {
 #[tokio::test]
 async fn a_sticky_key_stays_with_its_worker_and_moves_when_that_leaves() {
     let lan = Lan::new();
-    let workers = [
-        Worker::start(&lan, "a", NO_TIME).await,
-        Worker::start(&lan, "b", NO_TIME).await,
-        Worker::start(&lan, "c", NO_TIME).await,
-    ];
+    let workers = Worker::three(&lan, NO_TIME).await;
     let client = lan.system("client").await;
     let crew = crew(&client, 3).await.policy(Sticky::default());
     let home = within(crew.call(Who {}).key("session").into_future()).await.expect("an answer");
@@ -120,11 +122,7 @@ async fn a_sticky_key_stays_with_its_worker_and_moves_when_that_leaves() {
 async fn a_hashed_key_has_one_worker_for_all_callers_and_only_a_lost_workers_keys_move() {
     const KEYS: u32 = 64;
     let lan = Lan::new();
-    let workers = [
-        Worker::start(&lan, "a", NO_TIME).await,
-        Worker::start(&lan, "b", NO_TIME).await,
-        Worker::start(&lan, "c", NO_TIME).await,
-    ];
+    let workers = Worker::three(&lan, NO_TIME).await;
     let clients = [lan.system("one").await, lan.system("two").await];
     let places = async |client: &ActorSystem, workers| {
         let crew = crew(client, workers).await.policy(ConsistentHash);
@@ -148,11 +146,7 @@ async fn a_hashed_key_has_one_worker_for_all_callers_and_only_a_lost_workers_key
 #[tokio::test(start_paused = true)]
 async fn least_cost_leaves_a_slow_worker_alone() {
     let lan = Lan::new();
-    let fast = [
-        Worker::start(&lan, "a", Duration::from_millis(10)).await,
-        Worker::start(&lan, "b", Duration::from_millis(10)).await,
-        Worker::start(&lan, "c", Duration::from_millis(10)).await,
-    ];
+    let fast = Worker::three(&lan, Duration::from_millis(10)).await;
     let slow = Worker::start(&lan, "slow", Duration::from_millis(200)).await;
     let client = lan.system("client").await;
     let crew = crew(&client, 4).await;
@@ -459,6 +453,27 @@ async fn a_worker_answers_a_retry_it_has_already_worked_on_without_doing_it_agai
     for _ in 0..2 {
         plain.whisper(worker.id(), request.replace("is_there", "works")).await.expect("queued");
         heard(&mut events).await;
+    }
+    assert_eq!(worker.ran(), 3);
+}
+
+/// A user's own policy with a bug in it.
+struct Broken;
+
+impl Policy for Broken {
+    fn pick(&mut self, _: &[Provider], _: Option<u64>, _: u64) -> usize {
+        panic!("as the author did not intend")
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_panics_costs_no_call() {
+    let lan = Lan::new();
+    let worker = Worker::start(&lan, "one", Duration::ZERO).await;
+    let client = lan.system("client").await;
+    let crew = client.pool("crew").ready(PATIENCE).await.expect("a worker").policy(Broken);
+    for _ in 0..3 {
+        assert_eq!(crew.call(Who {}).await, Ok("one".to_owned()));
     }
     assert_eq!(worker.ran(), 3);
 }

@@ -189,6 +189,18 @@ async fn the_group_is_joined_with_the_first_subscription_and_left_with_the_last(
 }
 
 #[tokio::test]
+async fn a_subscription_ends_wherever_it_is_dropped() {
+    let lan = Lan::new();
+    let viewer = lan.system("viewer").await;
+    let subscription = poses(&viewer).subscribe().await.expect("subscribed");
+    let latest = poses(&viewer).latest().await.expect("subscribed");
+    assert_eq!(groups(&viewer).len(), 1);
+    // A thread that knows of no runtime.
+    std::thread::spawn(move || drop((subscription, latest))).join().expect("no panic");
+    eventually(async || groups(&viewer).is_empty()).await;
+}
+
+#[tokio::test]
 async fn shouts_of_a_topic_reach_the_application_as_well() {
     let lan = Lan::new();
     let (robot, viewer) = (lan.system("robot").await, lan.system("viewer").await);
@@ -205,4 +217,14 @@ async fn shouts_of_a_topic_reach_the_application_as_well() {
     })
     .await;
     assert_eq!(shout.text(), Some(r#"{"x":1.0,"y":2.0}"#));
+}
+
+#[tokio::test]
+async fn a_topic_cannot_have_the_name_of_a_services_or_pools_group() {
+    let lan = Lan::new();
+    let system = lan.system("alone").await;
+    for name in ["svc/calc", "pool/calc"] {
+        let refused = system.topic::<Pose>(name).err();
+        assert_eq!(refused, Some(TopicError::Reserved { topic: name.to_owned() }));
+    }
 }

@@ -15,7 +15,7 @@ use tracing::subscriber::Interest;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context as LayerContext, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
-use zyre_actors::{ActorSystem, Context, Params, RemoteMessage, RpcError};
+use zyre_actors::{ActorSystem, Context, Params, RemoteMessage};
 
 /// What became of the spans that a test's thread made of this layer.
 #[derive(Clone, Default)]
@@ -154,10 +154,7 @@ async fn two_hops(lan: &Lan) -> [ActorSystem; 3] {
                 tracing::info!(target: "test", "in the handler");
                 let asked = inner.call_json("back.work", json!({})).await;
                 tracing::info!(target: "test", "and still");
-                Ok(json!([
-                    context.traceparent(),
-                    asked.map_err(|error| RpcError::new(1, error.to_string()))?
-                ]))
+                Ok(json!([context.traceparent(), asked?]))
             }
         })
         .await

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use zyre_actors::{ActorSystem, Context, Params, RpcError};
+use zyre_actors::{ActorSystem, Context, Params};
 use zyre_examples::calc::{Add, CalcError, Div};
 use zyre_interop_tests::job::Job;
 use zyre_rs::Node;
@@ -85,7 +85,7 @@ async fn serve_count(system: &ActorSystem) -> Outcome<()> {
     let count = |params: Params, context: Context| async move {
         let (n,): (u64,) = params.parse()?;
         for number in 0..n {
-            context.item(&number).await.map_err(|error| RpcError::new(1, error.to_string()))?;
+            context.item(&number).await?;
         }
         Ok(n)
     };
@@ -123,8 +123,7 @@ async fn serve_front(system: &ActorSystem) -> Outcome<()> {
         let back = back.clone();
         async move {
             let _watched = begin("front.work", &context);
-            let endless = back.call_json("endless.work", json!([])).timeout(Duration::from_secs(60)).await;
-            endless.map_err(|error| RpcError::new(1, error.to_string()))
+            Ok(back.call_json("endless.work", json!([])).timeout(Duration::from_secs(60)).await?)
         }
     };
     system.method("front.work", work).await?;
