@@ -1,7 +1,9 @@
 //! Everything a user can write on the command line. Parsed here, trusted afterwards.
 
+use clap::parser::ValueSource;
 use clap::{ArgAction, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 use zyre_rs::GroupName;
 
@@ -11,6 +13,10 @@ pub(crate) use rpc::{Call, Methods, Params, Ping, Serve, Services, parse_params}
 
 const ABOUT: &str =
     "See who is on the local network, listen to groups, shout, whisper, chat, call and serve (ZRE, RFC 36)";
+
+/// The port of secured networks, and of those that are not.
+pub(crate) const SECURED_PORT: u16 = 5669;
+pub(crate) const OPEN_PORT: u16 = 5670;
 
 const EXIT_CODES: &str = "\
 Examples:
@@ -48,10 +54,14 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "ZYRE_INTERFACE", hide_env_values = true)]
     pub(crate) interface: Option<String>,
 
-    /// UDP port of the beacons; only nodes on the same port see each other
-    #[arg(long, global = true, env = "ZYRE_PORT", hide_env_values = true, default_value_t = 5670,
+    /// UDP port of the beacons; only nodes on the same port see each other [with a key file: 5669]
+    #[arg(long, global = true, env = "ZYRE_PORT", hide_env_values = true, default_value_t = OPEN_PORT,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
+
+    /// File with the key of a secured network, or several, one a line; only nodes with such a key are met
+    #[arg(long, global = true, value_name = "FILE", env = "ZYRE_KEY_FILE", hide_env_values = true)]
+    pub(crate) key_file: Option<PathBuf>,
 
     /// Ping a peer after this many quiet milliseconds [default: 5000]
     #[arg(long, global = true, value_name = "MS", value_parser = milliseconds)]
@@ -124,6 +134,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Measure round trips to a peer
     Ping(Ping),
+    /// Make the key of a secured network, or show what others see of it
+    #[command(subcommand)]
+    Key(Key),
     /// Show a pool with a slow worker and one that is killed; ends by itself
     #[command(after_help = "\
 Starts nodes as processes of their own, on a UDP port of their own: nodes that are there are not disturbed.
@@ -246,6 +259,32 @@ pub(crate) struct Chat {
     pub(crate) group: String,
 }
 
+/// `zyre key`
+#[derive(Clone, Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  zyre key new mesh.key                     makes a key, in a file for its owner alone
+  zyre key new                              prints one
+  zyre key show --key-file mesh.key         the public key, which is no secret
+  zyre --key-file mesh.key peers            who is there that has the key")]
+pub(crate) enum Key {
+    /// Make a key of 32 random bytes; whoever has it is a member
+    #[command(after_help = "\
+Without a file the key is printed. With one nothing but its public key is.
+
+Example:
+  zyre key new mesh.key")]
+    New {
+        /// File to make; it must not be there yet
+        file: Option<PathBuf>,
+    },
+    /// Print the public key that beacons of such a node show
+    #[command(after_help = "\
+Example:
+  zyre key show --key-file mesh.key")]
+    Show,
+}
+
 impl Args {
     /// Reads the command line of this process; ends it with usage and exit code 2 when that is wrong.
     pub(crate) fn from_command_line() -> Self {
@@ -256,6 +295,10 @@ impl Args {
         let mut command = Self::full_command();
         let matches = command.try_get_matches_from_mut(args)?;
         let mut read = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let port_is_default = matches.value_source("port") == Some(ValueSource::DefaultValue);
+        if port_is_default && read.options.key_file.is_some() {
+            read.options.port = SECURED_PORT;
+        }
         if let Some((_, matches)) = matches.subcommand() {
             read.repeatable.extend(Repeatable::from_arg_matches(matches)?);
         }

@@ -3,6 +3,7 @@
 mod call;
 mod chat;
 mod demo;
+mod key;
 mod methods;
 mod peers;
 mod ping;
@@ -16,6 +17,7 @@ mod whisper;
 
 use crate::args::{Args, Command};
 use crate::failure::Failure;
+use crate::key_file;
 use crate::output::Output;
 use crate::session::Session;
 use crate::signals::Signals;
@@ -24,7 +26,8 @@ use crate::signals::Signals;
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let Args { options, repeatable, command } = args;
     let output = Output::new(options.json);
-    let session = Session { options, repeatable, signals: Signals::catch()?, output };
+    let key = options.key_file.as_deref().map(key_file::load).transpose()?;
+    let session = Session { options, repeatable, key, signals: Signals::catch()?, output };
     match command {
         Command::Scout(scout) => scout::run(session, &scout).await,
         Command::Peers(peers) => peers::run(session, &peers).await,
@@ -37,6 +40,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Call(call) => call::run(session, call).await,
         Command::Serve(serve) => serve::run(session, serve).await,
         Command::Ping(ping) => ping::run(session, &ping).await,
+        Command::Key(key) => key::run(session, &key),
         Command::Demo => demo::run(session).await,
     }
 }

@@ -29,6 +29,14 @@ pub(crate) enum Failure {
     /// What is wrong with the command line shows only now; the message says how to write it.
     #[error("{0}")]
     Usage(String),
+    /// A key file cannot be used or made; what is in it is not repeated.
+    #[error("key file {path}: {problem}")]
+    KeyFile {
+        /// Where it is.
+        path: String,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
     /// A process of the demo could not be started.
     #[error("cannot start another process of this command: {0}")]
     Process(io::Error),

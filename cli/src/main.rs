@@ -8,6 +8,7 @@ mod children;
 mod command;
 mod failure;
 mod input;
+mod key_file;
 mod lookup;
 mod output;
 mod session;

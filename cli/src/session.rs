@@ -9,12 +9,14 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use zyre_actors::ActorSystem;
-use zyre_rs::{Events, Membership, Node, NodeBuilder};
+use zyre_rs::{Events, Membership, NetworkKey, Node, NodeBuilder};
 
 /// What every command starts from.
 pub(crate) struct Session {
     pub(crate) options: Options,
     pub(crate) repeatable: Repeatable,
+    /// Of the network, where it is secured.
+    pub(crate) key: Option<NetworkKey>,
     pub(crate) signals: Signals,
     pub(crate) output: Output,
 }
@@ -55,6 +57,9 @@ impl Session {
         let Options { name, interface, port, evasive_ms, expired_ms, endpoint, .. } = &self.options;
         let Repeatable { headers, connect, gossip_bind, gossip_connect, .. } = &self.repeatable;
         let mut builder = name.as_ref().map_or_else(Node::unnamed, Node::builder).beacon_port(*port);
+        if let Some(key) = &self.key {
+            builder = builder.network_key(key.clone());
+        }
         if let Some(interface) = interface {
             builder = builder.interface(interface);
         }

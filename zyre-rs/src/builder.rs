@@ -1,7 +1,7 @@
 //! The settings of a node, in the order a user meets them, and `start`.
 
 use crate::config::Config;
-use crate::{EndpointPolicy, Events, LinkLimit, Node, Overflow, PeerId, StartError, Timers};
+use crate::{EndpointPolicy, Events, LinkLimit, NetworkKey, Node, Overflow, PeerId, StartError, Timers};
 use std::time::Duration;
 
 /// Settings for a node that has not started yet; made by [`Node::builder`](crate::Node::builder).
@@ -46,6 +46,16 @@ impl NodeBuilder {
         self
     }
 
+    /// Lets in only nodes with this key, and encrypts everything sent to them; open to everybody by default.
+    ///
+    /// Every connection is secured by CURVE (RFC 26) with a key pair made of the network's key. Nodes without it, also those of
+    /// other implementations in open mode, neither see this node's groups and messages nor can send it any; each kind of attempt
+    /// is counted ([`Node::stats`](crate::Node::stats)). UUIDs, addresses and the fact that a secured network is there stay visible.
+    pub fn network_key(mut self, key: NetworkKey) -> Self {
+        self.config.network_key = Some(key);
+        self
+    }
+
     /// Uses this UUID instead of a random one; for identities that survive a restart.
     ///
     /// No two nodes may share one: [`Event::IdentityConflict`](crate::Event::IdentityConflict) tells if they do.
@@ -54,9 +64,12 @@ impl NodeBuilder {
         self
     }
 
-    /// UDP port of the beacons; 5670 by default. Nodes on different ports do not see each other.
+    /// UDP port of the beacons; 5670 by default, 5669 with a [`network_key`](Self::network_key). Nodes on different ports do
+    /// not see each other.
+    ///
+    /// Keep secured networks away from the port of open ones: their beacons are longer, and one of them ends a pyre node.
     pub fn beacon_port(mut self, port: u16) -> Self {
-        self.config.beacon_port = port;
+        self.config.beacon_port = Some(port);
         self
     }
 

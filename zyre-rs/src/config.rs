@@ -1,6 +1,6 @@
 //! Everything that can be set on a builder, before it is checked.
 
-use crate::{EndpointPolicy, LinkLimit, Overflow, PeerId, Timers};
+use crate::{EndpointPolicy, LinkLimit, NetworkKey, Overflow, PeerId, Timers};
 
 /// Everything set on a [`NodeBuilder`](crate::NodeBuilder), validated when the node starts.
 #[derive(Clone, Debug)]
@@ -12,7 +12,9 @@ pub(crate) struct Config {
     pub(crate) contest: Vec<String>,
     pub(crate) timers: Timers,
     pub(crate) beacon: bool,
-    pub(crate) beacon_port: u16,
+    /// The usual one of the mode unless set.
+    pub(crate) beacon_port: Option<u16>,
+    pub(crate) network_key: Option<NetworkKey>,
     pub(crate) interface: Option<String>,
     pub(crate) ipv6: bool,
     pub(crate) tcp_port: u16,
@@ -33,6 +35,8 @@ pub(crate) struct Config {
 impl Config {
     /// UDP port of ZRE beacons (RFC 36).
     pub(crate) const BEACON_PORT: u16 = 5670;
+    /// UDP port of a secured network. Not the one of ZRE: a secured beacon ends pyre's node thread.
+    pub(crate) const SECURED_BEACON_PORT: u16 = 5669;
     /// Largest message taken or sent by default.
     pub(crate) const MAX_MESSAGE: usize = 64 << 20;
 
@@ -45,7 +49,8 @@ impl Config {
             contest: Vec::new(),
             timers: Timers::default(),
             beacon: true,
-            beacon_port: Self::BEACON_PORT,
+            beacon_port: None,
+            network_key: None,
             interface: None,
             ipv6: false,
             tcp_port: 0,
@@ -62,5 +67,10 @@ impl Config {
             #[cfg(feature = "test-util")]
             network: None,
         }
+    }
+
+    pub(crate) fn beacon_port(&self) -> u16 {
+        let usual = if self.network_key.is_some() { Self::SECURED_BEACON_PORT } else { Self::BEACON_PORT };
+        self.beacon_port.unwrap_or(usual)
     }
 }

@@ -21,6 +21,8 @@ mod error;
 mod event;
 mod id;
 #[cfg(feature = "net")]
+mod key;
+#[cfg(feature = "net")]
 mod membership;
 mod message;
 #[cfg(feature = "net")]
@@ -42,6 +44,8 @@ pub use builder::NodeBuilder;
 pub use error::{ConnectError, GroupError, SendError, StartError};
 pub use event::{Event, ExitReason, Headers};
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
+#[cfg(feature = "net")]
+pub use key::{InvalidNetworkKey, NetworkKey};
 #[cfg(feature = "net")]
 pub use membership::{Membership, Peer};
 pub use message::{AsFrame, Message};

@@ -18,6 +18,7 @@ pub(crate) mod listener;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod request;
+pub(crate) mod security;
 pub(crate) mod setup;
 pub(crate) mod stream;
 pub(crate) mod transport;

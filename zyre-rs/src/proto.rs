@@ -84,6 +84,8 @@ pub enum Input {
         conn: ConnId,
         /// Whose it is.
         peer: PeerId,
+        /// Where the connection comes from.
+        source: SocketAddr,
         /// The sequence of its first message.
         sequence: u16,
     },

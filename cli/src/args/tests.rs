@@ -39,6 +39,7 @@ fn the_overview_says_what_each_command_does() {
         ("call", "Call a method and print its result"),
         ("serve", "Serve a method by a command of yours"),
         ("ping", "Measure round trips to a peer"),
+        ("key", "Make the key of a secured network, or show what others see of it"),
         ("demo", "Show a pool with a slow worker and one that is killed; ends by itself"),
     ] {
         assert!(help.contains(&format!("  {command:<8}  {about}\n")), "{help}");
@@ -73,6 +74,16 @@ fn options_not_given_leave_the_choice_to_the_library() {
 }
 
 #[test]
+fn a_key_file_moves_the_default_port_and_no_other() {
+    for line in ["zyre --key-file k sub g", "zyre sub g --key-file k"] {
+        assert_eq!(read(line).options.port, 5669);
+    }
+    for line in ["zyre --key-file k sub g --port 5670", "zyre --port 5670 sub g --key-file k", "zyre sub g"] {
+        assert_eq!(read(line).options.port, 5670);
+    }
+}
+
+#[test]
 fn repeated_options_add_up_wherever_they_stand() {
     let repeatable = read(
         "zyre --header a=1 -v --connect c1 --gossip-bind b1 --gossip-connect d1 \
@@ -91,7 +102,7 @@ fn repeated_options_add_up_wherever_they_stand() {
 fn the_environment_names_variables_for_name_interface_and_port() {
     let command = Args::full_command();
     let variables: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
-    assert_eq!(variables, ["ZYRE_NAME", "ZYRE_INTERFACE", "ZYRE_PORT"]);
+    assert_eq!(variables, ["ZYRE_NAME", "ZYRE_INTERFACE", "ZYRE_PORT", "ZYRE_KEY_FILE"]);
 }
 
 #[test]

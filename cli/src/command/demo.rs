@@ -5,6 +5,7 @@
 
 mod crew;
 
+use crate::args::{OPEN_PORT, SECURED_PORT};
 use crate::failure::Failure;
 use crate::output::{Board, Stage, Total, WorkerLine, counted};
 use crate::session::Session;
@@ -21,8 +22,6 @@ use zyre_rs::{Event, PeerId};
 
 const POOL: &str = "demo";
 const METHOD: &str = "demo.work";
-/// The port where real nodes are.
-const USUAL_PORT: u16 = 5670;
 /// For the workers to start and to be found.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// 300 calls a second: a third of what the workers can do, and more than two of them can without the slow one.
@@ -47,7 +46,8 @@ enum Act {
 }
 
 pub(crate) async fn run(mut session: Session) -> Result<(), Failure> {
-    if session.options.port == USUAL_PORT {
+    // Where real nodes are.
+    if [OPEN_PORT, SECURED_PORT].contains(&session.options.port) {
         session.options.port = free_port().map_err(Failure::Process)?;
     }
     session.options.name.get_or_insert_with(|| "demo".to_owned());

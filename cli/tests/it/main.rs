@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers included")]
 
 mod process;
+mod secured;
 
 use process::{Network, json};
 

@@ -57,6 +57,7 @@ impl Network {
             .env("ZYRE_PORT", self.port.to_string())
             .env("ZYRE_INTERFACE", "127.0.0.1")
             .env_remove("ZYRE_NAME")
+            .env_remove("ZYRE_KEY_FILE")
             .env_remove("ZSYS_INTERFACE")
             .env_remove("RUST_LOG")
             .stdin(Stdio::piped())

@@ -1,6 +1,8 @@
 //! Our ZMTP against two independent ones over loopback, in both roles: the `zeromq` crate, and libzmq
 //! through pyzmq.
 
+mod curve;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,9 +15,10 @@ use zeromq::{DealerSocket, RouterSocket, Socket, SocketOptions, SocketRecv, Sock
 use zyre_interop_tests::or_return;
 use zyre_interop_tests::provision::{self, Python};
 use zyre_rs::PeerId;
+use zyre_rs::zmtp::curve::Traffic;
 use zyre_rs::zmtp::{
-    Decoder, Handshake, Identities, Limits, Mechanism, Peer, Received, Role, Status, Step, answer,
-    next_read_size, peer_id, put_message,
+    Decoder, Handshake, HandshakeError, Identities, Limits, Mechanism, Peer, Received, Role, Status, Step,
+    answer, next_read_size, peer_id, put_message,
 };
 
 type Frames = Vec<Vec<u8>>;
@@ -26,31 +29,72 @@ const UUID: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 /// A connection as the node's shell will run it, one message at a time.
 struct Connection {
     stream: TcpStream,
+    /// What has arrived, as it was sent.
+    arrived: BytesMut,
+    /// Plain frames.
     buffer: BytesMut,
+    traffic: Option<Box<Traffic>>,
     decoder: Decoder,
     pings: usize,
 }
 
 impl Connection {
-    async fn open(mut stream: TcpStream, role: Role) -> (Self, Peer) {
-        let mut handshake = Handshake::new(role, Mechanism::Null);
-        let mut buffer = BytesMut::new();
+    async fn open(stream: TcpStream, role: Role) -> (Self, Peer) {
+        Self::try_open(stream, role, Mechanism::Null).await.expect("a peer that greets as it should")
+    }
+
+    async fn try_open(
+        mut stream: TcpStream,
+        role: Role,
+        mechanism: Mechanism,
+    ) -> Result<(Self, Peer), HandshakeError> {
+        let mut handshake = Handshake::new(role, mechanism);
+        let mut arrived = BytesMut::new();
         let peer = loop {
-            let (consumed, status) = handshake.receive(&buffer).expect("a peer that greets as it should");
-            drop(buffer.split_to(consumed));
+            let (consumed, status) = handshake.receive(&arrived)?;
+            drop(arrived.split_to(consumed));
             stream.write_all(&handshake.take_output()).await.unwrap();
             if let Status::Done(peer) = status {
                 break peer;
             }
-            assert_ne!(stream.read_buf(&mut buffer).await.unwrap(), 0, "closed in the handshake");
+            assert_ne!(stream.read_buf(&mut arrived).await.unwrap(), 0, "closed in the handshake");
         };
-        (Self { stream, buffer, decoder: Decoder::new(Limits::default()), pings: 0 }, peer)
+        let traffic = handshake.into_mechanism().into_traffic();
+        let (buffer, decoder) = (BytesMut::new(), Decoder::new(Limits::default()));
+        let mut connection = Self { stream, arrived, buffer, traffic, decoder, pings: 0 };
+        connection.unseal();
+        Ok((connection, peer))
+    }
+
+    /// Turns what has arrived into plain frames; returns how much a sealed one lacks.
+    fn unseal(&mut self) -> usize {
+        let Self { arrived, buffer, traffic, .. } = self;
+        if let Some(traffic) = traffic {
+            let opened = traffic.opener.open_frames(arrived, buffer, 64 << 20).expect("sealed frames");
+            drop(arrived.split_to(opened.consumed));
+            opened.missing
+        } else {
+            buffer.unsplit(std::mem::take(arrived));
+            0
+        }
+    }
+
+    async fn write(&mut self, plain: Vec<u8>) {
+        let mut sealed = Vec::new();
+        let bytes = match &mut self.traffic {
+            Some(traffic) => {
+                traffic.sealer.seal_frames(&mut sealed, &plain).unwrap();
+                sealed
+            }
+            None => plain,
+        };
+        self.stream.write_all(&bytes).await.unwrap();
     }
 
     async fn send(&mut self, frames: &Frames) {
         let mut out = Vec::new();
         put_message(&mut out, frames);
-        self.stream.write_all(&out).await.unwrap();
+        self.write(out).await;
     }
 
     /// The next message; `None` at the end of the stream.
@@ -69,17 +113,19 @@ impl Connection {
                     if let Received::Ping { .. } = answer(body, &mut out).expect("a well-formed command") {
                         self.pings += 1;
                     }
-                    self.stream.write_all(&out).await.unwrap();
+                    self.write(out).await;
                     (consumed, None)
                 }
                 Step::NeedMore { at_least } => (0, Some(at_least)),
             };
             drop(self.buffer.split_to(consumed));
             if let Some(missing) = missing {
-                self.buffer.reserve(next_read_size(missing, self.buffer.len()));
-                if self.stream.read_buf(&mut self.buffer).await.unwrap() == 0 {
+                let missing = missing.max(self.unseal());
+                self.arrived.reserve(next_read_size(missing, self.buffer.len() + self.arrived.len()));
+                if self.stream.read_buf(&mut self.arrived).await.unwrap() == 0 {
                     return None;
                 }
+                self.unseal();
             }
         }
     }
@@ -162,10 +208,10 @@ async fn our_router_and_the_dealer_of_zeromq_exchange_messages() {
     }
 }
 
-/// Runs a pyzmq program with an endpoint as its argument.
-fn run(python: &Python, program: &str, endpoint: &str) -> Child {
+/// Runs a pyzmq program with these arguments.
+fn run(python: &Python, program: &str, arguments: &[String]) -> Child {
     let mut command = Command::new(&python.interpreter);
-    command.args(["-c", program, endpoint]).stdout(Stdio::piped()).kill_on_drop(true);
+    command.args(["-c", program]).args(arguments).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn().expect("the interpreter starts")
 }
 
@@ -202,6 +248,17 @@ while True:
 s.close()
 ";
 
+/// Connects to the socket whose endpoint the program prints.
+async fn connect(python: &mut Child) -> TcpStream {
+    let mut line = Vec::new();
+    let mut stdout = python.stdout.take().expect("piped");
+    while !line.ends_with(b"\n") {
+        line.push(in_time("endpoint", stdout.read_u8()).await.expect("the router says where it is"));
+    }
+    let line = String::from_utf8(line).unwrap();
+    TcpStream::connect(line.trim().trim_start_matches("tcp://")).await.unwrap()
+}
+
 /// Exchanges every shape of message, then lives through at least ten PINGs, about a second.
 async fn converse(mut ours: Connection, mut python: Child) {
     for expected in messages() {
@@ -226,7 +283,7 @@ async fn converse(mut ours: Connection, mut python: Child) {
 #[tokio::test]
 async fn our_router_and_the_dealer_of_libzmq_exchange_messages_and_heartbeats() {
     let (listener, endpoint) = listen().await;
-    let python = run(&or_return!(provision::pyre()), DEALER, &endpoint);
+    let python = run(&or_return!(provision::pyre()), DEALER, &[endpoint]);
     let (stream, _) = in_time("connect", listener.accept()).await.unwrap();
     let opening = Connection::open(stream, Role::Router { accept: Identities::Nodes });
     let (mut ours, peer) = in_time("handshake", opening).await;
@@ -237,14 +294,8 @@ async fn our_router_and_the_dealer_of_libzmq_exchange_messages_and_heartbeats() 
 
 #[tokio::test]
 async fn our_dealer_and_the_router_of_libzmq_exchange_messages_and_heartbeats() {
-    let mut python = run(&or_return!(provision::pyre()), ROUTER, "");
-    let mut line = Vec::new();
-    let mut stdout = python.stdout.take().expect("piped");
-    while !line.ends_with(b"\n") {
-        line.push(in_time("endpoint", stdout.read_u8()).await.expect("the router says where it is"));
-    }
-    let line = String::from_utf8(line).unwrap();
-    let stream = TcpStream::connect(line.trim().trim_start_matches("tcp://")).await.unwrap();
+    let mut python = run(&or_return!(provision::pyre()), ROUTER, &[]);
+    let stream = connect(&mut python).await;
     let role = Role::dealer(PeerId::from_bytes(UUID));
     let (ours, _) = in_time("handshake", Connection::open(stream, role)).await;
     converse(ours, python).await;

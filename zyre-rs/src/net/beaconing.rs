@@ -3,6 +3,7 @@
 use super::addresses::{Addresses, Subnets};
 use super::beacon::{BeaconError, BeaconSockets, MAX_DATAGRAM};
 use super::interface::{Watcher, enumerate};
+use super::security::Security;
 use crate::wire::{Beacon, BeaconError as Malformed};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl Beaconing {
     }
 
     /// The next beacon, or the name under which a datagram that is none is counted. Cancel safe.
-    pub(crate) async fn heard(&self) -> Result<(SocketAddr, Beacon), &'static str> {
+    pub(crate) async fn heard(&self, security: &Security) -> Result<(SocketAddr, Beacon), &'static str> {
         match self {
             Self::Udp(udp) => {
                 let Some(sockets) = &udp.sockets else { return std::future::pending().await };
@@ -62,12 +63,12 @@ impl Beaconing {
                     "beacon_receive_errors"
                 })?;
                 let bytes = buffer.get(..datagram.length).unwrap_or_default();
-                Ok((datagram.source, open_mode_beacon(bytes)?))
+                Ok((datagram.source, welcome_beacon(bytes, security)?))
             }
             #[cfg(feature = "test-util")]
             Self::Memory(bus) => {
                 let (bytes, source) = bus.receive().await;
-                Ok((source, open_mode_beacon(&bytes)?))
+                Ok((source, welcome_beacon(&bytes, security)?))
             }
         }
     }
@@ -125,11 +126,10 @@ impl Udp {
     }
 }
 
-/// Open mode takes version 1 only (attack row B1).
-fn open_mode_beacon(bytes: &[u8]) -> Result<Beacon, &'static str> {
+/// A beacon of our network (attack row B1).
+fn welcome_beacon(bytes: &[u8], security: &Security) -> Result<Beacon, &'static str> {
     match Beacon::decode(bytes) {
-        Ok(beacon) if beacon.is_secured() => Err("beacon_secured"),
-        Ok(beacon) => Ok(beacon),
+        Ok(beacon) => security.check_beacon(&beacon).map(|()| beacon),
         Err(Malformed::WrongSize { .. }) => Err("beacon_wrong_size"),
         Err(Malformed::WrongPrefix) => Err("beacon_wrong_prefix"),
         Err(Malformed::WrongVersion { .. }) => Err("beacon_wrong_version"),

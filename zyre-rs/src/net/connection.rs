@@ -10,6 +10,7 @@ mod gather;
 mod handshake;
 mod hello;
 mod reader;
+mod sealed;
 mod session;
 #[cfg(test)]
 pub(super) mod tests;
@@ -18,6 +19,7 @@ use super::counters::Counters;
 use super::groups::OwnGroups;
 use super::inbox::Inbox;
 use super::request::{Driver, Leash};
+use super::security::Security;
 use super::stream::Stream;
 use crate::proto::ConnId;
 use crate::zmtp::{Limits, answer};
@@ -43,6 +45,7 @@ pub(crate) struct Mailbox {
     pub(crate) counters: Arc<Counters>,
     pub(crate) groups: Arc<OwnGroups>,
     pub(crate) limits: Limits,
+    pub(crate) security: Security,
     /// Whether shouts to groups this node is not in are passed on (T16).
     pub(crate) foreign_shouts: bool,
 }

@@ -3,6 +3,9 @@
 //! Order kept here: the membership view is renewed before an event about it is handed out, and both before the task
 //! that caused them goes on. So whoever sees ENTER can whisper, and nobody sees a shout before its JOIN.
 
+#[cfg(test)]
+mod tests;
+
 use super::beaconing::Beaconing;
 use super::counters::Counters;
 use super::gossip;
@@ -136,7 +139,7 @@ impl DriverTask {
                         return (timeout, done);
                     }
                 }
-                heard = self.parts.beaconing.heard() => match heard {
+                heard = self.parts.beaconing.heard(&self.parts.links.security) => match heard {
                     Ok((source, beacon)) => self.feed(Input::Beacon { source, beacon }),
                     Err(counter) => self.parts.counters.count(counter),
                 },
@@ -304,7 +307,9 @@ impl DriverTask {
 
     fn send_beacon(&mut self, leaving: bool) {
         let port = if leaving { 0 } else { self.parts.links.mailbox_port };
-        let failed = self.parts.beaconing.send(&Beacon { id: self.parts.links.id, port, key: None });
+        let LinkContext { id, security, .. } = &*self.parts.links;
+        let key = security.public_key().map(|key| *key.as_bytes());
+        let failed = self.parts.beaconing.send(&Beacon { id: *id, port, key });
         self.parts.counters.add("beacon_send_failed", failed);
     }
 

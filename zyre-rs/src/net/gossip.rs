@@ -15,12 +15,13 @@ pub(crate) use leaf::Leaf;
 
 use super::counters::Counters;
 use super::request::Driver;
+use super::security::Security;
 use crate::PeerId;
 use crate::proto::Input;
 use crate::proto::gossip::{Learned, LinkNo, Table};
 use crate::wire::Endpoint;
 use crate::wire::gossip::Publish;
-use connection::Connection;
+use connection::{Closed, Connection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::{mpsc, watch};
@@ -35,6 +36,7 @@ pub(crate) struct Gossip {
     sessions: mpsc::UnboundedSender<Session>,
     table: watch::Receiver<Table>,
     counters: Arc<Counters>,
+    security: Security,
     links: Arc<AtomicU64>,
 }
 
@@ -62,6 +64,7 @@ impl Gossip {
         own: watch::Receiver<(PeerId, Endpoint)>,
         driver: Driver,
         counters: Arc<Counters>,
+        security: Security,
     ) -> Self {
         let (said, hearing) = mpsc::channel(MAX_WAITING);
         // Unbounded, since the driver must not wait for us while we wait for it. It says one thing per
@@ -71,7 +74,7 @@ impl Gossip {
         let (table, reader) = watch::channel(Table::new(id, endpoint));
         let owner = Owner { table, driver, counters: counters.clone() };
         tokio::spawn(owner.run(own, hearing, changes));
-        Self { said, sessions, table: reader, counters, links: Arc::default() }
+        Self { said, sessions, table: reader, counters, security, links: Arc::default() }
     }
 
     /// A session with a peer has begun: its tuple stays whoever closes a connection.
@@ -93,17 +96,18 @@ impl Gossip {
     }
 
     /// Queues what has changed since `seen`, as much as the connection takes for now.
-    fn pass_on(&self, link: LinkNo, seen: &mut u64, connection: &mut Connection) {
+    fn pass_on(&self, link: LinkNo, seen: &mut u64, connection: &mut Connection) -> Result<(), Closed> {
         let table = self.table.borrow();
         for (revision, message) in table.news(link, *seen) {
             if !connection.wants_more() {
-                return;
+                return Ok(());
             }
-            connection.queue(&message);
+            connection.queue(&message)?;
             *seen = revision;
         }
         // What was left out as an echo has been seen too.
         *seen = table.revision();
+        Ok(())
     }
 
     /// Hands a frame that is no gossip message to the counters.

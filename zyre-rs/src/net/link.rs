@@ -6,12 +6,14 @@
 
 mod incoming;
 mod open;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
 use super::counters::Counters;
 use super::outbox::{Chunk, MAX_SLICES, Outbox, Step};
 use super::request::Driver;
+use super::security::Security;
 use super::stream::Stream;
 use super::transport::Transport;
 use crate::net::addresses::Addresses;
@@ -19,12 +21,13 @@ use crate::proto::{Input, LinkId, LinkLoss};
 use crate::wire::{Endpoint, Limit};
 use crate::{PeerId, proto::sequence::Flavour};
 use incoming::Incoming;
+use sealed::Sealing;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A peer that has said nothing for so long has probably nothing queued for us, which it would throw away
 /// on our second HELLO (pyre).
@@ -36,6 +39,9 @@ const MAX_HOLD: Duration = Duration::from_secs(4);
 /// The same for a HELLO that mends a session: what is thrown away is of the old one.
 const MAX_ASKED_HOLD: Duration = Duration::from_millis(200);
 
+/// How long an idle link keeps the buffer in which it seals.
+const KEEP_BUFFER: Duration = Duration::from_millis(100);
+
 /// What the links of one node share.
 #[derive(Debug)]
 pub(crate) struct LinkContext {
@@ -46,6 +52,7 @@ pub(crate) struct LinkContext {
     pub(crate) mailbox_port: u16,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) transport: Transport,
+    pub(crate) security: Security,
     pub(crate) driver: Driver,
     pub(crate) counters: Arc<Counters>,
 }
@@ -117,8 +124,9 @@ fn lost(
 
 async fn serve(task: &LinkTask, chunk: &mut Chunk) -> End {
     match Box::pin(open::up(task)).await {
-        Ok((stream, incoming)) => {
-            let mut writer = Writer { task, stream, incoming };
+        Ok(open::Opened { stream, incoming, sealer }) => {
+            let sealing = sealer.map(|sealer| Box::new(Sealing::new(sealer)));
+            let mut writer = Writer { task, stream, incoming, sealing };
             let end = writer.run(chunk).await;
             // Closing with something unread would reset the connection and take back what it has not delivered.
             let _ = writer.incoming.fill(&writer.stream);
@@ -132,6 +140,8 @@ struct Writer<'a> {
     task: &'a LinkTask,
     stream: Stream,
     incoming: Incoming,
+    /// Where the link is sealed.
+    sealing: Option<Box<Sealing>>,
 }
 
 impl Writer<'_> {
@@ -154,6 +164,9 @@ impl Writer<'_> {
     /// Writes the whole chunk, unless the link ends.
     async fn write(&mut self, chunk: &mut Chunk) -> Result<(), End> {
         self.incoming.read(&self.stream, self.task)?;
+        if self.sealing.is_some() {
+            return Box::pin(self.write_sealed(chunk)).await;
+        }
         while !chunk.is_written() {
             match self.try_write(chunk) {
                 Ok(written) => chunk.advance(written),
@@ -173,12 +186,25 @@ impl Writer<'_> {
 
     /// Waits until something is to be done, and reads what the peer says.
     async fn wait(&mut self) -> Result<(), End> {
-        tokio::select! {
-            biased;
-            () = self.task.outbox.woken() => {}
-            ready = self.stream.readable() => ready?,
+        match &mut self.sealing {
+            Some(sealing) if sealing.has_memory() => {
+                // Longer than the pauses of a busy link. Boxed: open mode should not carry its size.
+                match Box::pin(timeout(KEEP_BUFFER, self.roused())).await {
+                    Ok(roused) => roused?,
+                    Err(_) => self.sealing.iter_mut().for_each(|sealing| sealing.shed()),
+                }
+            }
+            _ => self.roused().await?,
         }
         self.look()
+    }
+
+    async fn roused(&self) -> io::Result<()> {
+        tokio::select! {
+            biased;
+            () = self.task.outbox.woken() => Ok(()),
+            ready = self.stream.readable() => ready,
+        }
     }
 
     /// As [`wait`](Self::wait), or until the peer takes more.

@@ -14,6 +14,7 @@ use super::inbox::{self, Events};
 use super::link::LinkContext;
 use super::listener;
 use super::request::{Driver, Leash};
+use super::security::Security;
 use crate::config::Config;
 use crate::membership;
 use crate::node::Handle;
@@ -33,10 +34,12 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
     let name = config.name.clone().unwrap_or_else(|| id.short());
     check::name(&name)?;
     check::headers(&config)?;
+    let security = Security::new(config.network_key.as_ref());
+    let headers = check::header_bytes(&config, &security);
     check::timers(&config)?;
     let groups = check::group_names(&config.groups)?;
     let contest = check::group_names(&config.contest)?;
-    let hello_room = check::hello(&config, &name, &groups)?;
+    let hello_room = check::hello(&headers, &name, &groups)?;
     let bind = parse_endpoint("endpoint", config.endpoint.as_deref())?;
     let advertised = parse_endpoint("advertised endpoint", config.advertise.as_deref())?;
     let mut dials = Vec::new();
@@ -54,19 +57,19 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
     let (requests, queue) = mpsc::channel(REQUESTS);
     let driver = Driver(requests);
     let counters = Arc::new(Counters::default());
-    let gossip = start_gossip(&config, id, endpoint, &driver, &counters).await?;
+    let gossip = start_gossip(&config, &security, id, endpoint, &driver, &counters).await?;
     let gossip_addresses = gossip.iter().flat_map(|part| part.hubs.iter().map(Hub::local)).collect();
     let machine = proto::Node::new(
         tokio::time::Instant::now().into_std(),
         proto::Config {
             id,
             name: name.clone().into_bytes(),
-            headers: check::header_bytes(&config),
+            headers,
             groups: groups.clone(),
             contest,
             timers: config.timers,
             beacon: beaconing.is_on(),
-            beacon_port: beaconing.port().unwrap_or(config.beacon_port),
+            beacon_port: beaconing.port().unwrap_or_else(|| config.beacon_port()),
             mailbox_port,
             endpoint_policy: config.endpoint_policy,
             subnets: current,
@@ -81,6 +84,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
         groups: own_groups.clone(),
         // Room for the frame that says what the content is.
         limits: Limits { max_message: config.max_message.saturating_add(512), ..Limits::default() },
+        security: security.clone(),
         foreign_shouts: config.foreign_shouts,
     });
     let door = Arc::new(Leash::default());
@@ -103,6 +107,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
             mailbox_port,
             addresses,
             transport,
+            security,
             driver: driver.clone(),
             counters: counters.clone(),
         }),
@@ -137,6 +142,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
 
 async fn start_gossip(
     config: &Config,
+    security: &Security,
     id: PeerId,
     endpoint: Endpoint,
     driver: &Driver,
@@ -153,7 +159,7 @@ async fn start_gossip(
         |text: &String| text.parse::<HubAddress>().map_err(|e| invalid("gossip hub", text, e.to_string()));
     let addresses = config.gossip_connect.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
     let (own, watched) = watch::channel((id, endpoint));
-    let gossip = Gossip::start(watched, driver.clone(), counters.clone());
+    let gossip = Gossip::start(watched, driver.clone(), counters.clone(), security.clone());
     let mut hubs = Vec::new();
     for (bind, text) in binds.into_iter().zip(&config.gossip_bind) {
         let hub = Hub::start(&gossip, bind).await;

@@ -30,6 +30,8 @@ pub(super) struct Election {
     /// To whom LEADER went, and from whom it came.
     told: BTreeSet<PeerId>,
     led: BTreeSet<PeerId>,
+    /// Who has said itself that it leads, by the end of a wave that this one has overtaken.
+    overtaken: Option<PeerId>,
     pub(super) deadline: Instant,
 }
 
@@ -65,6 +67,7 @@ impl Election {
             ahead: BTreeSet::new(),
             told: BTreeSet::new(),
             led: BTreeSet::new(),
+            overtaken: None,
             deadline: now + ELECTION_TIMEOUT,
         }
     }
@@ -104,12 +107,17 @@ impl Election {
             }
             Some(election) if challenger == election.challenger => {
                 if election.echoed.insert(from) {
+                    if from == challenger {
+                        // It reached us by others first. Without this, our deadline might pass just after each start
+                        // of the challenger's, which would undo every one of them.
+                        election.deadline = now + ELECTION_TIMEOUT;
+                    }
                     election
                 } else if from == challenger {
                     // Only the challenger itself can start a wave over: nodes that took each other's ELECT for a new
                     // start would answer each other for ever.
-                    let ahead = std::mem::take(&mut election.ahead);
-                    *election = Self::new(now, challenger, Some(from));
+                    let (ahead, overtaken) = (std::mem::take(&mut election.ahead), election.overtaken);
+                    *election = Self { overtaken, ..Self::new(now, challenger, Some(from)) };
                     election.echoed.extend(ahead);
                     election
                 } else {
@@ -117,7 +125,10 @@ impl Election {
                     return Vec::new();
                 }
             }
-            _ => running.insert(Self::new(now, challenger, Some(from))),
+            _ => {
+                let overtaken = running.as_ref().and_then(Self::outcome);
+                running.insert(Self { overtaken, ..Self::new(now, challenger, Some(from)) })
+            }
         };
         election.advance(members)
     }
@@ -129,8 +140,11 @@ impl Election {
         from: PeerId,
         leader: PeerId,
     ) -> Vec<Step> {
-        // Else it is the end of a wave that this one has overtaken.
         if leader != self.challenger {
+            // The end of a wave that this one has overtaken; it counts if this one comes to nothing.
+            if from == leader && members.contains(&from) {
+                self.overtaken = Some(leader);
+            }
             return Vec::new();
         }
         self.led.insert(from);
@@ -149,6 +163,7 @@ impl Election {
         for said in [&mut self.asked, &mut self.echoed, &mut self.ahead, &mut self.told, &mut self.led] {
             said.remove(&member);
         }
+        self.overtaken = self.overtaken.filter(|leader| *leader != member);
         if self.father == Some(member) {
             self.father = Some(self.challenger);
         }
@@ -177,9 +192,11 @@ impl Election {
         steps
     }
 
-    /// Who is leader although not everybody has said so in time: another challenger that has said so itself.
+    /// Who is leader although not everybody has said so in time: another challenger that has said so itself, be it in a
+    /// wave that this one has overtaken without coming to an end.
     pub(super) fn outcome(&self) -> Option<PeerId> {
-        (self.father.is_some() && self.led.contains(&self.challenger)).then_some(self.challenger)
+        let said = self.father.is_some() && self.led.contains(&self.challenger);
+        if said { Some(self.challenger) } else { self.overtaken }
     }
 }
 

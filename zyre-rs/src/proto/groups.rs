@@ -100,7 +100,11 @@ impl Node {
             if let Some(steps) = election.on_gone(&voters, id) {
                 return self.perform(group, steps);
             }
+            let outcome = election.outcome();
             self.elections.running.remove(group);
+            if let Some(leader) = outcome.filter(|_| !self.elections.contested.contains(group)) {
+                return self.elected(group.clone(), leader);
+            }
         } else if !led {
             return;
         }

@@ -128,6 +128,7 @@ impl Node {
         if same_source {
             // It is alive and has said what there is to say: asking or greeting it now would only make it say it again.
             peer.live.heard(now);
+            peer.broken_off = true;
             peer.greet_at = None;
             peer.verify_by = None;
         } else {
@@ -181,6 +182,7 @@ impl Node {
             peer.live.set_stalled(now, false);
         }
         peer.live.heard(now);
+        peer.broken_off = false;
         peer.greet_at = None;
         peer.goodbye_at = None;
         peer.goodbye_by = None;

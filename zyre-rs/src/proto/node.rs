@@ -125,7 +125,9 @@ impl Node {
             Input::Hello { conn, peer, source, hello } => {
                 self.on_hello(now, conn, peer, source, hello.into_fields());
             }
-            Input::Resume { conn, peer, sequence } => self.on_resume(now, conn, peer, sequence),
+            Input::Resume { conn, peer, source, sequence } => {
+                self.on_resume(now, conn, peer, source, sequence);
+            }
             Input::Command { conn, peer, command } => self.on_command(now, conn, peer, command),
             Input::Heard { peer } => self.on_heard(now, peer),
             Input::Stalled { peer, stalled } => {

@@ -142,6 +142,9 @@ pub(super) struct Peer {
     pub(super) profile: Option<Profile>,
     pub(super) link: Option<Link>,
     pub(super) mailbox: Mailbox,
+    /// Whether the session of the mailbox cannot go on after its connection: the peer has said HELLO since, or came
+    /// back with another number than the next.
+    pub(super) broken_off: bool,
     pub(super) newcomer: Option<Box<Newcomer>>,
     pub(super) doubt: Option<Box<Doubt>>,
     pub(super) live: Liveness,
@@ -176,6 +179,7 @@ impl Peer {
             profile: None,
             link: None,
             mailbox: Mailbox::None,
+            broken_off: false,
             newcomer: None,
             doubt: None,
             live: Liveness::new(now),

@@ -7,6 +7,7 @@ use super::sequence::Flavour;
 use super::{ConnId, Output};
 use crate::wire::Command;
 use crate::{Event, ExitReason, PeerId};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A peer whose connection has ended gets this long to come back before it is greeted anew.
@@ -15,19 +16,31 @@ const COME_BACK: Duration = Duration::from_secs(1);
 const PENALTY: Duration = Duration::from_secs(30);
 
 impl Node {
-    /// libzmq reconnects in the middle of a session: the stream goes on where it ended.
-    pub(super) fn on_resume(&mut self, now: Instant, conn: ConnId, id: PeerId, sequence: u16) {
-        if let Some(peer) = self.peers.get_mut(&id)
+    /// libzmq reconnects in the middle of a session: the stream goes on where it ended. A number alone does not tell
+    /// one session from another, so it counts only while nothing says that the peer has begun another one.
+    pub(super) fn on_resume(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        id: PeerId,
+        source: SocketAddr,
+        sequence: u16,
+    ) {
+        // Another address neither takes a session over nor spoils it (attack row T9).
+        if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.address == source.ip())
             && let Mailbox::Closed { expected } = peer.mailbox
-            && expected == sequence
             && peer.is_ready()
         {
-            peer.mailbox = Mailbox::Open(conn);
-            peer.live.heard(now);
-            peer.greet_at = None;
-            let name = peer.name();
-            self.count("sessions_resumed");
-            return self.outputs.push_back(Output::Accept { conn, name });
+            if expected == sequence && !peer.broken_off {
+                peer.mailbox = Mailbox::Open(conn);
+                peer.live.heard(now);
+                peer.greet_at = None;
+                let name = peer.name();
+                self.count("sessions_resumed");
+                return self.outputs.push_back(Output::Accept { conn, name });
+            }
+            // What it brought is lost, and one of the next tries might bring the expected number by chance.
+            peer.broken_off = true;
         }
         self.outputs.push_back(Output::Refuse(conn));
     }
@@ -131,6 +144,10 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.newcomer.as_ref().is_some_and(|newcomer| newcomer.conn == conn) {
             peer.newcomer = None;
+            if !peer.has_mailbox() {
+                // The session that it began is lost with it, and the one before is over.
+                peer.greet_at.get_or_insert(now + COME_BACK);
+            }
         }
         if peer.mailbox != Mailbox::Open(conn) {
             return;

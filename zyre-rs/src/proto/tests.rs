@@ -1,6 +1,7 @@
 //! Tables of inputs and outputs for the rows of the attack table and the session rules that the machine owns.
 
 mod elections;
+mod resume;
 
 use super::*;
 use crate::{EndpointPolicy, ExitReason, Timers};

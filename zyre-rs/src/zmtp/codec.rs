@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use super::command::MAX_COMMAND;
 
-const MORE: u8 = 1;
-const LONG: u8 = 2;
-const COMMAND: u8 = 4;
+pub(super) const MORE: u8 = 1;
+pub(super) const LONG: u8 = 2;
+pub(super) const COMMAND: u8 = 4;
 
 /// Range lists longer than this are given back after use: most messages have two frames.
 const KEPT_RANGES: usize = 64;
@@ -136,7 +136,7 @@ impl Header {
     }
 
     /// How many bytes the incomplete header at the start of `bytes` lacks.
-    fn missing(bytes: &[u8]) -> usize {
+    pub(super) fn missing(bytes: &[u8]) -> usize {
         let size: usize = if bytes.first().is_some_and(|flags| flags & LONG != 0) { 9 } else { 2 };
         size.saturating_sub(bytes.len()).max(1)
     }

@@ -8,7 +8,8 @@
 //! How long a handshake may take is the caller's business (5 s in all, RFC 37 leaves it open).
 
 use super::codec::{FrameError, Header};
-use super::command::{CommandError, MAX_COMMAND, Metadata};
+use super::command::{CommandError, MAX_COMMAND, Metadata, put_error};
+use super::curve::CurveError;
 use super::greeting::{Greeting, GreetingError};
 use super::mechanism::{Mechanism, Progress};
 use crate::PeerId;
@@ -149,6 +150,9 @@ pub enum HandshakeError {
     /// A command is malformed.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The peer breaks CURVE, or is not let in.
+    #[error(transparent)]
+    Curve(#[from] CurveError),
     /// The peer wants another security mechanism.
     #[error("the peer wants security mechanism {theirs:?} and we {ours}; set both to the same")]
     MechanismMismatch {
@@ -198,7 +202,13 @@ impl HandshakeError {
             Self::Greeting(cause) => cause.counter(),
             Self::Frame(cause) => cause.counter(),
             Self::Command(cause) => cause.counter(),
-            Self::MechanismMismatch { .. } => "handshake_mechanism_mismatch",
+            Self::Curve(cause) => cause.counter(),
+            Self::MechanismMismatch { theirs, .. } => match theirs.as_bytes() {
+                b"NULL" => "handshake_null_refused",
+                b"PLAIN" => "handshake_plain_refused",
+                b"CURVE" => "handshake_curve_refused",
+                _ => "handshake_mechanism_mismatch",
+            },
             Self::MessageBeforeReady => "handshake_message_before_ready",
             Self::UnexpectedCommand => "handshake_unexpected_command",
             Self::Refused { .. } => "handshake_refused",
@@ -207,6 +217,17 @@ impl HandshakeError {
             Self::IdentityTooLong { .. } => "handshake_identity_too_long",
             Self::NotANode(_) => "handshake_not_a_node",
         }
+    }
+
+    /// What to tell the peer before the connection is closed: the code libzmq knows for "not let in".
+    ///
+    /// All others learn nothing, not even that they were wrong.
+    pub fn farewell(&self) -> Option<Vec<u8>> {
+        matches!(self, Self::Curve(CurveError::ClientDenied)).then(|| {
+            let mut out = Vec::new();
+            put_error(&mut out, "400");
+            out
+        })
     }
 }
 
@@ -243,7 +264,7 @@ impl Handshake {
         std::mem::take(&mut self.out)
     }
 
-    /// The mechanism, which goes on with the connection unless it is transparent.
+    /// The mechanism, for its [`into_traffic`](Mechanism::into_traffic).
     pub fn into_mechanism(self) -> Mechanism {
         self.mechanism
     }

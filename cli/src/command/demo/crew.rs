@@ -15,6 +15,7 @@ const LIFE: &str = "60";
 pub(super) struct Crew {
     program: PathBuf,
     interface: Option<String>,
+    key_file: Option<PathBuf>,
     port: u16,
     workers: BTreeMap<&'static str, Worker>,
 }
@@ -29,7 +30,8 @@ impl Crew {
     pub(super) fn new(options: &Options) -> io::Result<Self> {
         let program = std::env::current_exe()?;
         let interface = options.interface.clone();
-        Ok(Self { program, interface, port: options.port, workers: BTreeMap::new() })
+        let key_file = options.key_file.clone();
+        Ok(Self { program, interface, key_file, port: options.port, workers: BTreeMap::new() })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -46,6 +48,9 @@ impl Crew {
             .stdout(Stdio::null());
         if let Some(interface) = &self.interface {
             command.args(["--interface", interface]);
+        }
+        if let Some(key_file) = &self.key_file {
+            command.arg("--key-file").arg(key_file);
         }
         let child = apart(&mut command).spawn()?;
         self.workers.insert(name, Worker { group: Group::of(&child), _child: child });

@@ -3,10 +3,11 @@
 use super::{Connection, End};
 use crate::PeerId;
 use crate::net::stream::Stream;
-use crate::zmtp::{Handshake, Identities, Mechanism, Role, Status, peer_id};
+use crate::zmtp::curve::Traffic;
+use crate::zmtp::{Handshake, Identities, Role, Status, peer_id};
 use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Who is there, and what it has already sent.
 #[derive(Debug)]
@@ -14,28 +15,39 @@ pub(super) struct Greeting {
     pub(super) peer: PeerId,
     /// The bytes behind its READY.
     pub(super) rest: BytesMut,
+    /// What opens them, where the connection is sealed.
+    pub(super) traffic: Option<Box<Traffic>>,
 }
 
 /// Greets the peer. The caller limits the time.
 pub(super) async fn greet(connection: &Connection) -> Result<Greeting, End> {
-    let Connection { stream, source, .. } = connection;
-    let mut handshake = Handshake::new(Role::Router { accept: Identities::Nodes }, Mechanism::Null);
+    let Connection { stream, source, mailbox, .. } = connection;
+    let mechanism = mailbox.security.server().map_err(|error| {
+        warn!(%error, "no random numbers for a secured connection");
+        connection.count("random_unavailable");
+        End
+    })?;
+    let mut handshake = Handshake::new(Role::Router { accept: Identities::Nodes }, mechanism);
     let mut buffer = BytesMut::with_capacity(512);
     loop {
-        write_all(stream, &handshake.take_output()).await.map_err(|_| connection.broken())?;
         let (consumed, status) = handshake.receive(&buffer).map_err(|error| {
             debug!(%source, %error, "a connection is not that of a node");
             connection.count(error.counter());
+            if let Some(farewell) = error.farewell() {
+                // It is short and the first thing after WELCOME: taken at once, or not worth waiting for.
+                let _ = stream.try_write_vectored(&[IoSlice::new(&farewell)]);
+            }
             End
         })?;
         buffer.advance(consumed.min(buffer.len()));
+        write_all(stream, &handshake.take_output()).await.map_err(|_| connection.broken())?;
         if let Status::Done(peer) = status {
-            write_all(stream, &handshake.take_output()).await.map_err(|_| connection.broken())?;
             let (peer, prefixed) = peer_id(&peer.identity).map_err(|_| End)?;
             if !prefixed {
                 connection.count("identity_prefix");
             }
-            return Ok(Greeting { peer, rest: buffer });
+            let traffic = handshake.into_mechanism().into_traffic();
+            return Ok(Greeting { peer, rest: buffer, traffic });
         }
         // Commands are consumed whole, so that this stays below `Handshake::MAX_INPUT` and one read.
         buffer.reserve(512);

@@ -88,7 +88,8 @@ impl Session<'_> {
     }
 
     async fn resume(&mut self, sequence: u16) -> Result<bool, End> {
-        let input = Input::Resume { conn: self.connection.conn, peer: self.peer, sequence };
+        let Connection { conn, source, .. } = self.connection;
+        let input = Input::Resume { conn: *conn, peer: self.peer, source: *source, sequence };
         let admitted = self.admit(input).await?;
         if admitted {
             self.connection.count("session_resumed");

@@ -2,6 +2,7 @@
 //! while one arrives, so that its bytes are copied at most once on their way to the application.
 
 use super::handshake::retry;
+use super::sealed::Sealed;
 use super::{Connection, End, STUCK_TIMEOUT};
 use crate::net::heap;
 use crate::net::inbox::Share;
@@ -16,11 +17,11 @@ use tokio::time::timeout;
 
 /// What a read of a busy connection gets room for, and beyond which a message is one of its own. Each read costs a
 /// system call and wakes the application, each byte of room some cache.
-const MAX_READ_SIZE: usize = 256 * 1024;
+pub(super) const MAX_READ_SIZE: usize = 256 * 1024;
 /// What a read of a quiet one gets room for: most say a HELLO and then little, and a mesh starts many at once.
 const FIRST_READ_SIZE: usize = 4 * 1024;
 /// A read into less than this part of the room is not worth its system call.
-const MIN_SPACE: usize = 8;
+pub(super) const MIN_SPACE: usize = 8;
 /// A buffer used up to here is copied from and kept; beyond, it is given away whole.
 const COPY_UP_TO: usize = 8 * 1024;
 /// A message up to this size is believed at once if one as large has been completed on the connection.
@@ -33,22 +34,25 @@ const KEEP_BUFFERS: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Reader {
-    bytes: BytesMut,
+    /// Plain frames.
+    pub(super) bytes: BytesMut,
+    /// What is before them, where the connection is sealed.
+    pub(super) sealed: Option<Box<Sealed>>,
     /// Handles to buffers handed on, oldest first. One that nobody else holds any more is used again: new
     /// memory would have to be mapped in page by page.
     lent: VecDeque<Bytes>,
     /// What a read gets room for; grows while reads fill it.
-    room: usize,
+    pub(super) room: usize,
     /// How far `bytes` has been parsed: up to here are whole messages.
     pub(super) parsed: usize,
     /// Largest completed message, which the peer has paid for in bytes.
-    trust: usize,
+    pub(super) trust: usize,
     pub(super) share: Share,
 }
 
 impl Reader {
-    pub(super) fn new(bytes: BytesMut, share: Share) -> Self {
-        Self { bytes, lent: VecDeque::new(), room: FIRST_READ_SIZE, parsed: 0, trust: 0, share }
+    pub(super) fn new(bytes: BytesMut, sealed: Option<Box<Sealed>>, share: Share) -> Self {
+        Self { bytes, sealed, lent: VecDeque::new(), room: FIRST_READ_SIZE, parsed: 0, trust: 0, share }
     }
 
     /// What has not been parsed yet.
@@ -113,6 +117,10 @@ impl Reader {
         line: Option<&Arc<Line>>,
         missing: usize,
     ) -> Result<(), End> {
+        if self.sealed.is_some() {
+            // Boxed: open mode should not carry its size.
+            return Box::pin(self.read_sealed(connection, line)).await;
+        }
         loop {
             if self.wants_share(missing) {
                 Box::pin(self.share.grow(self.target(missing), line)).await;
@@ -122,10 +130,7 @@ impl Reader {
                 Ok(0) => return Err(End),
                 Ok(_) => {
                     if self.bytes.len() == self.bytes.capacity() {
-                        self.room = (self.room * 4).min(MAX_READ_SIZE);
-                        if self.room == MAX_READ_SIZE {
-                            heap::expect_load();
-                        }
+                        self.grow_room();
                     }
                     // A peer that floods must not hold the thread.
                     tokio::task::coop::consume_budget().await;
@@ -150,8 +155,16 @@ impl Reader {
         }
     }
 
+    /// A read has filled its room.
+    pub(super) fn grow_room(&mut self) {
+        self.room = (self.room * 4).min(MAX_READ_SIZE);
+        if self.room == MAX_READ_SIZE {
+            heap::expect_load();
+        }
+    }
+
     /// Waits for more: first with the buffers kept, then without.
-    async fn idle(&mut self, connection: &Connection) -> Result<(), End> {
+    pub(super) async fn idle(&mut self, connection: &Connection) -> Result<(), End> {
         if !self.lent.is_empty() {
             // Boxed: an idle connection should not carry its size.
             match Box::pin(timeout(KEEP_BUFFERS, connection.stream.readable())).await {
@@ -185,7 +198,18 @@ impl Reader {
         if space >= enough {
             return;
         }
-        let mut larger = self.buffer(target.max(self.room));
+        self.move_to(target.max(self.room));
+    }
+
+    /// Makes room for so many bytes that are here already.
+    pub(super) fn make_space(&mut self, count: usize) {
+        if self.bytes.capacity() - self.bytes.len() < count {
+            self.move_to(self.bytes.len() + count);
+        }
+    }
+
+    fn move_to(&mut self, size: usize) {
+        let mut larger = self.buffer(size);
         larger.extend_from_slice(&self.bytes);
         self.bytes = larger;
     }
@@ -193,6 +217,7 @@ impl Reader {
     /// Nothing will arrive for a while: keep no more than has.
     fn shed(&mut self) {
         self.room = FIRST_READ_SIZE;
+        self.shed_sealed();
         if self.bytes.is_empty() {
             self.bytes = BytesMut::new();
         } else if self.bytes.len() < self.bytes.capacity() / 2 {

@@ -3,6 +3,7 @@
 use super::gather::Gather;
 use super::handshake::{Greeting, write_all};
 use super::reader::Reader;
+use super::sealed::Sealed;
 use super::{Connection, End, HELLO_TIMEOUT, MAX_MESSAGE, STUCK_TIMEOUT};
 use crate::net::inbox::batch::{Batch, Piece};
 use crate::net::inbox::{Feed, Share};
@@ -11,6 +12,7 @@ use crate::proto::{Input, sequence};
 use crate::wire::{Command, Hello, MAX_HELLO, decode, decode_content};
 use crate::zmtp::{Decoder, Limits, Step};
 use crate::{PeerId, wire};
+use bytes::BytesMut;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -59,10 +61,18 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(connection: &'a Connection, greeting: Greeting) -> Self {
         let share = Share::new(connection.mailbox.inbox.clone());
+        let Greeting { peer, rest, traffic } = greeting;
+        let reader = match traffic {
+            None => Reader::new(rest, None, share),
+            Some(traffic) => {
+                let sealed = Sealed::new(*traffic, rest, MAX_HELLO);
+                Reader::new(BytesMut::new(), Some(Box::new(sealed)), share)
+            }
+        };
         Self {
             connection,
-            peer: greeting.peer,
-            reader: Reader::new(greeting.rest, share),
+            peer,
+            reader,
             decoder: Decoder::new(Limits { max_message: MAX_HELLO, ..connection.mailbox.limits }),
             gather: Gather::default(),
             inbound: Inbound::after_hello(),
@@ -102,7 +112,11 @@ impl<'a> Session<'a> {
             Err(End)
         })?;
         let limits = self.connection.mailbox.limits;
-        self.decoder = Decoder::new(Limits { max_message: limits.max_message.min(MAX_MESSAGE), ..limits });
+        let max_message = limits.max_message.min(MAX_MESSAGE);
+        self.decoder = Decoder::new(Limits { max_message, ..limits });
+        if let Some(sealed) = &mut self.reader.sealed {
+            sealed.max_frame = max_message;
+        }
         loop {
             let missing = self.digest().await?;
             let line = self.feed.as_ref().map(|feed| &feed.line);
@@ -161,7 +175,10 @@ impl<'a> Session<'a> {
     }
 
     /// Writes the answer to a ZMTP command, before anything more is read: a flood of them costs its sender.
-    pub(super) async fn answer(&self, bytes: &[u8]) -> Result<(), End> {
+    pub(super) async fn answer(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let sealed =
+            self.reader.sealed.as_mut().map(|sealed| sealed.seal(bytes)).transpose().map_err(|_| End)?;
+        let bytes = sealed.as_deref().unwrap_or(bytes);
         match timeout(STUCK_TIMEOUT, write_all(&self.connection.stream, bytes)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(End),

@@ -10,6 +10,7 @@ use crate::net::inbox::{Events, Inbox, inbox};
 use crate::net::line::Line;
 use crate::net::listener;
 use crate::net::request::{Admission, Driver, Leash, Request};
+use crate::net::security::Security;
 use crate::net::transport::Listener;
 use crate::proto::Input;
 use crate::wire::{Command, Endpoint, Hello};
@@ -132,6 +133,7 @@ pub(in crate::net) async fn net_with(
         counters: Arc::clone(&counters),
         groups: Arc::clone(&groups),
         limits,
+        security: Security::Open,
         foreign_shouts: false,
     });
     let stop = Arc::<Leash>::default();

@@ -6,6 +6,7 @@
 
 use crate::net::stream::Stream;
 use crate::wire::gossip::{GossipError, Message};
+use crate::zmtp::curve::{CurveError, Traffic};
 use crate::zmtp::{
     CommandError, Decoder, FrameError, Handshake, HandshakeError, Limits, Mechanism, Received, Role, Status,
     Step, answer, put_frame,
@@ -49,6 +50,9 @@ pub(super) enum Closed {
     /// No frames.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// Something that is not sealed as it should be.
+    #[error(transparent)]
+    Curve(#[from] CurveError),
     /// A malformed command.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -70,6 +74,7 @@ impl Closed {
             Self::Silent => Some("gossip_hub_silent"),
             Self::Handshake(cause) => Some(cause.counter()),
             Self::Frame(cause) => Some(cause.counter()),
+            Self::Curve(cause) => Some(cause.counter()),
             Self::Command(cause) => Some(cause.counter()),
         }
     }
@@ -85,6 +90,10 @@ impl From<super::Ended> for Closed {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    /// Where the connection is sealed.
+    traffic: Option<Box<Traffic>>,
+    /// What is sealed and not open yet.
+    arrived: BytesMut,
     input: BytesMut,
     decoder: Decoder,
     output: BytesMut,
@@ -94,7 +103,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Greets the other side.
-    pub(super) async fn open(stream: TcpStream, role: Role) -> Result<Self, Closed> {
+    pub(super) async fn open(stream: TcpStream, role: Role, mechanism: Mechanism) -> Result<Self, Closed> {
         let keepalive = socket2::TcpKeepalive::new()
             .with_time(Duration::from_secs(15))
             .with_interval(Duration::from_secs(5));
@@ -102,24 +111,30 @@ impl Connection {
         let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         let mut connection = Self {
             stream: stream.into(),
+            traffic: None,
+            arrived: BytesMut::new(),
             input: BytesMut::new(),
             decoder: Decoder::new(LIMITS),
             output: BytesMut::new(),
             moved_at: Instant::now(),
         };
-        match timeout(HANDSHAKE_TIMEOUT, connection.greet(role)).await {
+        match timeout(HANDSHAKE_TIMEOUT, connection.greet(role, mechanism)).await {
             Ok(greeted) => greeted.map(|()| connection),
             Err(_) => Err(Closed::Slow),
         }
     }
 
-    async fn greet(&mut self, role: Role) -> Result<(), Closed> {
-        let mut handshake = Handshake::new(role, Mechanism::Null);
+    async fn greet(&mut self, role: Role, mechanism: Mechanism) -> Result<(), Closed> {
+        let mut handshake = Handshake::new(role, mechanism);
         loop {
-            self.append(&handshake.take_output());
             let (consumed, status) = handshake.receive(&self.input)?;
             self.input.advance(consumed);
+            self.append(&handshake.take_output())?;
             if let Status::Done(_) = status {
+                self.traffic = handshake.into_mechanism().into_traffic();
+                if self.traffic.is_some() {
+                    self.arrived = std::mem::take(&mut self.input);
+                }
                 return Ok(());
             }
             self.turn().await?;
@@ -133,8 +148,9 @@ impl Connection {
         tokio::select! {
             ready = self.stream.readable(), if reads => {
                 ready?;
-                self.input.reserve(READ_SIZE);
-                match self.stream.try_read_buf(&mut self.input) {
+                let into = if self.traffic.is_some() { &mut self.arrived } else { &mut self.input };
+                into.reserve(READ_SIZE);
+                match self.stream.try_read_buf(into) {
                     Ok(0) => return Err(Closed::End),
                     done => would_block(done)?,
                 };
@@ -154,6 +170,10 @@ impl Connection {
 
     /// The next message that has arrived, or why a frame is none; `None` when there is nothing whole.
     pub(super) fn next(&mut self) -> Result<Option<Result<Message, GossipError>>, Closed> {
+        if let Some(traffic) = &mut self.traffic {
+            let opened = traffic.opener.open_frames(&self.arrived, &mut self.input, LIMITS.max_message)?;
+            self.arrived.advance(opened.consumed);
+        }
         loop {
             let mut pong = Vec::new();
             let (consumed, message) = match self.decoder.next(&self.input)? {
@@ -171,7 +191,7 @@ impl Connection {
                 }
             };
             self.input.advance(consumed);
-            self.append(&pong);
+            self.append(&pong)?;
             if message.is_some() {
                 return Ok(message);
             }
@@ -184,10 +204,13 @@ impl Connection {
     }
 
     /// Queues a message; [`turn`](Self::turn) sends it.
-    pub(super) fn queue(&mut self, message: &Message) {
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(super) fn queue(&mut self, message: &Message) -> Result<(), Closed> {
         let mut body = Vec::new();
         message.encode(&mut body);
-        self.queue_frame(&body);
+        self.queue_frame(&body)
     }
 
     /// Whether something queued has not been sent.
@@ -197,18 +220,32 @@ impl Connection {
     }
 
     /// Queues one frame that is a whole message.
-    pub(super) fn queue_frame(&mut self, body: &[u8]) {
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(super) fn queue_frame(&mut self, body: &[u8]) -> Result<(), Closed> {
         let mut frame = Vec::new();
         put_frame(&mut frame, body, false);
-        self.append(&frame);
+        self.append(&frame)
     }
 
-    /// Queues bytes as they are.
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    /// Queues whole frames; as they are until the handshake is over and in open mode, else sealed.
+    ///
+    /// # Errors
+    /// When they cannot be sealed any more; the connection is of no further use.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Closed> {
         if self.output.is_empty() {
             self.moved_at = Instant::now();
         }
-        self.output.extend_from_slice(bytes);
+        match &mut self.traffic {
+            None => self.output.extend_from_slice(bytes),
+            Some(traffic) => {
+                let mut sealed = Vec::new();
+                traffic.sealer.seal_frames(&mut sealed, bytes)?;
+                self.output.extend_from_slice(&sealed);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 use super::address::Bind;
 use super::connection::{Closed, Connection};
 use super::{Gossip, Said};
+use crate::net::security::Security;
 use crate::proto::gossip::LinkNo;
 use crate::wire::gossip::Message;
 use crate::zmtp::{Identities, Role};
@@ -72,7 +73,7 @@ impl Server {
                             oldest.abort();
                             self.gossip.counters.count("gossip_handshakes_full");
                         }
-                        waiting.push_back(handshakes.spawn(greet(stream)));
+                        waiting.push_back(handshakes.spawn(greet(stream, self.gossip.security.clone())));
                     }
                     Err(_) => {
                         self.gossip.counters.count("gossip_accept_failed");
@@ -105,8 +106,8 @@ impl Server {
     }
 }
 
-async fn greet(stream: TcpStream) -> Result<Connection, Closed> {
-    Connection::open(stream, Role::Router { accept: Identities::Any }).await
+async fn greet(stream: TcpStream, security: Security) -> Result<Connection, Closed> {
+    Connection::open(stream, Role::Router { accept: Identities::Any }, security.server()?).await
 }
 
 async fn serve(gossip: Gossip, mut connection: Connection) {
@@ -119,8 +120,10 @@ async fn serve(gossip: Gossip, mut connection: Connection) {
             break closed;
         }
         news.mark_unchanged();
-        if let Some(seen) = &mut seen {
-            gossip.pass_on(link, seen, &mut connection);
+        if let Some(seen) = &mut seen
+            && let Err(closed) = gossip.pass_on(link, seen, &mut connection)
+        {
+            break closed;
         }
         let turned = tokio::select! {
             turned = connection.turn() => turned,
@@ -149,11 +152,11 @@ async fn hear(
                 seen.get_or_insert(0);
                 gossip.say(Said::Published(link, publish)).await?;
             }
-            Ok(Message::Ping) => connection.queue(&Message::Pong),
+            Ok(Message::Ping) => connection.queue(&Message::Pong)?,
             Ok(Message::Pong | Message::Invalid) => gossip.counters.count("gossip_unexpected"),
             Err(_) => {
                 gossip.garbage();
-                connection.queue(&Message::Invalid);
+                connection.queue(&Message::Invalid)?;
             }
         }
     }

@@ -6,6 +6,7 @@ use super::{Gossip, Said};
 use crate::proto::gossip::{BEAT, LinkNo, Registration, Say};
 use crate::wire::gossip::Message;
 use crate::zmtp::Role;
+use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -45,7 +46,7 @@ async fn run(gossip: Gossip, hub: HubAddress) {
     loop {
         let link = gossip.link(true);
         let mut served = false;
-        let closed = match connect(&hub).await {
+        let closed = match connect(&gossip, &hub).await {
             Ok(connection) => attend(&gossip, link, connection, &mut served).await,
             Err(closed) => closed,
         };
@@ -65,7 +66,7 @@ async fn run(gossip: Gossip, hub: HubAddress) {
     }
 }
 
-async fn connect(hub: &HubAddress) -> Result<Connection, Closed> {
+async fn connect(gossip: &Gossip, hub: &HubAddress) -> Result<Connection, Closed> {
     let connecting = async {
         let mut failed = io::ErrorKind::NotFound.into();
         for address in hub.resolve().await? {
@@ -77,63 +78,64 @@ async fn connect(hub: &HubAddress) -> Result<Connection, Closed> {
         Err(failed)
     };
     let stream = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Closed::Slow)??;
-    Connection::open(stream, Role::Dealer { identity: Vec::new() }).await
+    Connection::open(stream, Role::Dealer { identity: Vec::new() }, gossip.security.client()?).await
 }
 
 /// Stays registered until the connection ends. Sets `served` once the hub has said something.
-async fn attend(gossip: &Gossip, link: LinkNo, mut connection: Connection, served: &mut bool) -> Closed {
+async fn attend(gossip: &Gossip, link: LinkNo, connection: Connection, served: &mut bool) -> Closed {
+    let Err(closed) = stay(gossip, link, connection, served).await;
+    closed
+}
+
+async fn stay(
+    gossip: &Gossip,
+    link: LinkNo,
+    mut connection: Connection,
+    served: &mut bool,
+) -> Result<Infallible, Closed> {
     let mut news = gossip.table.clone();
     let mut registration = Registration::default();
-    let mut seen = greet(&mut connection);
+    let mut seen = greet(&mut connection)?;
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = Instant::now();
     loop {
         loop {
-            let message = match connection.next() {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(_))) => {
+            let message = match connection.next()? {
+                Some(Ok(message)) => message,
+                Some(Err(_)) => {
                     gossip.garbage();
                     continue;
                 }
-                Ok(None) => break,
-                Err(closed) => return closed,
+                None => break,
             };
             *served = true;
             heard_at = Instant::now();
             if let Some(Say::Greeting) = registration.on_message(&message) {
-                seen = greet(&mut connection);
+                seen = greet(&mut connection)?;
             }
-            if let Message::Publish(publish) = message
-                && let Err(ended) = gossip.say(Said::Published(link, publish)).await
-            {
-                return ended.into();
+            if let Message::Publish(publish) = message {
+                gossip.say(Said::Published(link, publish)).await?;
             }
         }
         news.mark_unchanged();
-        gossip.pass_on(link, &mut seen, &mut connection);
+        gossip.pass_on(link, &mut seen, &mut connection)?;
         tokio::select! {
-            turned = connection.turn() => {
-                if let Err(closed) = turned {
-                    return closed;
-                }
-            }
-            changed = news.changed() => {
-                if changed.is_err() {
-                    return Closed::Stopped;
-                }
-            }
+            turned = connection.turn() => turned?,
+            changed = news.changed() => changed.map_err(|_| Closed::Stopped)?,
             _ = beat.tick() => {
                 if heard_at.elapsed() > HUB_SILENT_AFTER {
-                    return Closed::Silent;
+                    return Err(Closed::Silent);
                 }
                 match registration.on_beat() {
-                    Say::Greeting => seen = greet(&mut connection),
+                    Say::Greeting => seen = greet(&mut connection)?,
                     Say::OwnTuple => {
                         let own = gossip.table.borrow().own();
-                        own.iter().for_each(|own| connection.queue(own));
+                        if let Some(own) = &own {
+                            connection.queue(own)?;
+                        }
                     }
-                    Say::Ping => connection.queue(&Message::Ping),
+                    Say::Ping => connection.queue(&Message::Ping)?,
                 }
             }
         }
@@ -141,7 +143,7 @@ async fn attend(gossip: &Gossip, link: LinkNo, mut connection: Connection, serve
 }
 
 /// HELLO; the tuples follow, since nothing counts as seen by the hub any more.
-fn greet(connection: &mut Connection) -> u64 {
-    connection.queue(&Message::Hello);
-    0
+fn greet(connection: &mut Connection) -> Result<u64, Closed> {
+    connection.queue(&Message::Hello)?;
+    Ok(0)
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::net::request::Request;
 use crate::wire::gossip::Message;
 use crate::wire::vectors;
-use crate::zmtp::{Identities, Role};
+use crate::zmtp::{Identities, Mechanism, Role};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl TestNode {
         let id = PeerId::from_bytes([number; 16]);
         let (own, reader) = watch::channel((id, endpoint(u16::from(number))));
         let (driver, told) = mpsc::channel(16);
-        let gossip = Gossip::start(reader, Driver(driver), Arc::default());
+        let gossip = Gossip::start(reader, Driver(driver), Arc::default(), Security::Open);
         Self { id, gossip, own, told, learned: BTreeMap::new() }
     }
 
@@ -85,12 +85,16 @@ struct Scripted(Connection);
 impl Scripted {
     async fn client(hub: SocketAddr) -> Self {
         let stream = TcpStream::connect(hub).await.unwrap();
-        Self(Connection::open(stream, Role::Dealer { identity: Vec::new() }).await.unwrap())
+        Self(Connection::open(stream, Role::Dealer { identity: Vec::new() }, Mechanism::Null).await.unwrap())
     }
 
     async fn accept(listener: &TcpListener) -> Self {
         let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("a leaf connects").unwrap();
-        Self(Connection::open(stream, Role::Router { accept: Identities::Any }).await.unwrap())
+        Self(
+            Connection::open(stream, Role::Router { accept: Identities::Any }, Mechanism::Null)
+                .await
+                .unwrap(),
+        )
     }
 
     async fn say(&mut self, message: Message) {
@@ -100,7 +104,7 @@ impl Scripted {
     }
 
     async fn raw(&mut self, body: &[u8]) {
-        self.0.queue_frame(body);
+        self.0.queue_frame(body).unwrap();
         while self.0.is_pending() {
             timeout(PATIENCE, self.0.turn()).await.expect("it is taken in time").unwrap();
         }
@@ -363,8 +367,8 @@ async fn bytes_that_are_no_frames_end_their_connection_and_no_other() {
         })
         .take(300)
         .collect();
-        client.0.append(&[flags]);
-        client.0.append(&bytes);
+        client.0.append(&[flags]).unwrap();
+        client.0.append(&bytes).unwrap();
         // The hub may close before it has read all of it.
         let _ = timeout(PATIENCE, client.0.turn()).await.expect("it is taken or refused in time");
     }

@@ -5,7 +5,8 @@ use super::{End, LinkTask};
 use crate::net::stream::Stream;
 use crate::proto::{Input, LinkLoss};
 use crate::wire::Endpoint;
-use crate::zmtp::{Handshake, HandshakeError, Mechanism, Role, Status};
+use crate::zmtp::curve::{Sealer, Traffic};
+use crate::zmtp::{Handshake, HandshakeError, Role, Status};
 use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -44,9 +45,17 @@ impl Failure {
     }
 }
 
+/// A link that is up.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    pub(super) incoming: Incoming,
+    /// Where it is sealed.
+    pub(super) sealer: Option<Sealer>,
+}
+
 /// Tries until it works, waiting to be told after each failure.
-pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
-    let (stream, rest) = loop {
+pub(super) async fn up(task: &LinkTask) -> Result<Opened, End> {
+    let (stream, rest, traffic) = loop {
         let failure = tokio::select! {
             biased;
             full = ended(task) => return Err(End::of(full)),
@@ -64,7 +73,11 @@ pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
     };
     let news = Input::LinkUp { link: task.link };
     task.context.driver.tell(news).await.map_err(|_| End::Closed)?;
-    let mut incoming = Incoming::new(rest);
+    let (sealer, opener) = match traffic {
+        None => (None, None),
+        Some(traffic) => (Some(traffic.sealer), Some(traffic.opener)),
+    };
+    let mut incoming = Incoming::new(rest, opener.map(Box::new));
     incoming.parse(task)?;
     let endpoint = match task.context.advertised {
         Some(endpoint) => Some(endpoint),
@@ -78,7 +91,7 @@ pub(super) async fn up(task: &LinkTask) -> Result<(Stream, Incoming), End> {
         task.hello_refused(limit);
         return Err(End::Lost(LinkLoss::Closed));
     }
-    Ok((stream, incoming))
+    Ok(Opened { stream, incoming, sealer })
 }
 
 async fn ended(task: &LinkTask) -> bool {
@@ -90,17 +103,16 @@ async fn ended(task: &LinkTask) -> bool {
     }
 }
 
-async fn connect(task: &LinkTask) -> Result<(Stream, BytesMut), Failure> {
+async fn connect(task: &LinkTask) -> Result<(Stream, BytesMut, Option<Box<Traffic>>), Failure> {
     let stream = task.context.transport.connect(task.address).await?;
-    let mut handshake = Handshake::new(Role::dealer(task.context.id), Mechanism::Null);
+    let mut handshake = Handshake::new(Role::dealer(task.context.id), task.context.security.client()?);
     let mut buffer = BytesMut::new();
     loop {
-        write_all(&stream, &handshake.take_output()).await?;
         let (consumed, status) = handshake.receive(&buffer)?;
         buffer.advance(consumed);
+        write_all(&stream, &handshake.take_output()).await?;
         if let Status::Done(_) = status {
-            write_all(&stream, &handshake.take_output()).await?;
-            return Ok((stream, buffer));
+            return Ok((stream, buffer, handshake.into_mechanism().into_traffic()));
         }
         stream.readable().await?;
         buffer.reserve(Handshake::MAX_INPUT.saturating_sub(buffer.len()).max(1));

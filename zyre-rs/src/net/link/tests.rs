@@ -120,6 +120,7 @@ impl World {
             mailbox_port: 4711,
             addresses: Arc::default(),
             transport: near,
+            security: Security::Open,
             driver: Driver(driver),
             counters: counters.clone(),
         });

@@ -5,6 +5,7 @@
 
 use crate::GroupName;
 use crate::wire::{put_shout_header, put_whisper_header};
+use crate::zmtp::curve::{CurveError, Sealer, sealed_size};
 use crate::zmtp::{Header, put_frame, put_frame_header};
 use bytes::Bytes;
 use std::io::IoSlice;
@@ -217,6 +218,50 @@ impl Chunk {
         }
     }
 
+    /// Seals frames from the writer's place on, until `out` holds `batch` bytes or there are no more.
+    pub(crate) fn seal(
+        &self,
+        sealer: &mut Sealer,
+        out: &mut Vec<u8>,
+        batch: usize,
+    ) -> Result<(), CurveError> {
+        let (mut at, mut passed) = (self.at, self.passed);
+        while out.len() < batch
+            && let Some((header, body, next)) = self.frame(at, passed)
+        {
+            sealer.seal(out, &header, body)?;
+            (at, passed) = next;
+        }
+        Ok(())
+    }
+
+    /// Moves the writer's place over the frames of which all sealed bytes are among `written`.
+    pub(crate) fn advance_sealed(&mut self, mut written: usize) {
+        while let Some((_, body, (at, passed))) = self.frame(self.at, self.passed) {
+            let Some(left) = written.checked_sub(sealed_size(body.len())) else { return };
+            written = left;
+            if passed > self.passed
+                && let Some((_, frame)) = self.large.get_mut(self.passed)
+            {
+                *frame = Bytes::new();
+            }
+            (self.at, self.passed) = (at, passed);
+        }
+    }
+
+    /// The frame at a place between frames, and the place behind it.
+    fn frame(&self, at: usize, passed: usize) -> Option<(Header, &[u8], (usize, usize))> {
+        let header = Header::decode(self.bytes.get(at..)?).ok()??;
+        let start = at + header.size;
+        match self.large.get(passed) {
+            Some((offset, frame)) if *offset == start => Some((header, frame, (start, passed + 1))),
+            _ => {
+                let end = start.checked_add(usize::try_from(header.body).ok()?)?;
+                Some((header, self.bytes.get(start..end)?, (end, passed)))
+            }
+        }
+    }
+
     /// How many content messages lie wholly before the writer's place: what a lost connection has sent.
     pub(super) fn content_written(&self) -> u64 {
         let (mut at, mut passed, mut whole, mut has_more) = (0, 0, 0, false);
@@ -240,6 +285,11 @@ impl Chunk {
 
 #[cfg(test)]
 impl Chunk {
+    /// As it was queued.
+    pub(super) fn copy(&self) -> Self {
+        Self { bytes: self.bytes.clone(), large: self.large.clone(), size: self.size, ..Self::default() }
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

@@ -405,6 +405,11 @@ impl Queue {
     }
 
     #[cfg(test)]
+    pub(super) fn copy_of_open(&self) -> Chunk {
+        self.open.copy()
+    }
+
+    #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.open.capacity() + self.full.iter().chain(&self.spares).map(Chunk::capacity).sum::<usize>()
     }

@@ -338,6 +338,39 @@ fn messages_of_several_threads_keep_the_order_of_each() {
     }
 }
 
+#[test]
+fn a_chunk_is_sealed_frame_by_frame_and_a_broken_link_knows_what_it_has_sent() {
+    let boxes = [(); 2].map(|()| outbox(ROOMY, Overflow::DropNewest));
+    for outbox in &boxes {
+        for size in [0, 5, 300, 4_096, 4_097, 20_000, 1] {
+            outbox.send_content(Head::Whisper, &[vec![7; size].into(), vec![8; size / 3].into()]).unwrap();
+        }
+        outbox.send_control(&Command::Ping, None);
+    }
+    let (plain, sealed) = (&boxes[0], &boxes[1]);
+    let (mut wire, mut chunk) = (Vec::new(), Chunk::default());
+    drain(plain, &mut wire);
+    for batch in [1, 1_000, usize::MAX] {
+        let (mut us, mut them) = crate::zmtp::curve::tests::joined();
+        let (mut chunk, mut all) = (sealed.lock().copy_of_open(), Vec::new());
+        while !chunk.is_written() {
+            let mut out = Vec::new();
+            chunk.seal(&mut us.sealer, &mut out, batch).unwrap();
+            chunk.advance_sealed(out.len());
+            all.extend(out);
+        }
+        let mut opened = bytes::BytesMut::new();
+        them.opener.open_frames(&all, &mut opened, 1 << 20).unwrap();
+        assert!(opened == wire, "batches of {batch}");
+    }
+    // All but the last byte of the third message have gone.
+    sealed.next(&mut chunk);
+    let third: usize = [6, 0, 0, 6, 5, 1, 6, 300, 100].into_iter().map(crate::zmtp::curve::sealed_size).sum();
+    chunk.advance_sealed(third - 1);
+    sealed.abandon(&mut chunk);
+    assert_eq!(sealed.unsent(), 5);
+}
+
 #[tokio::test]
 async fn the_age_of_the_oldest_message_is_known_while_it_waits() {
     tokio::time::pause();

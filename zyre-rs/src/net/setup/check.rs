@@ -1,12 +1,16 @@
 //! Refuses settings that cannot work, each with what to do instead.
 
 use crate::config::Config;
+use crate::net::security::Security;
 use crate::wire::{Hello, HelloFields, MAX_GROUPS, MAX_HEADER_VALUE, MAX_HELLO, MAX_STRING};
 use crate::{GroupName, StartError};
 use std::collections::BTreeSet;
 
 /// The header by which nodes of this crate know each other; not the user's to set.
 const RESERVED_HEADER: &str = "X-ZYRE-RS";
+
+/// The header in which a secured node shows its public key; zyre C ignores a HELLO of a stranger without it.
+const KEY_HEADER: &str = "X-PUBLICKEY";
 
 pub(super) fn name(name: &str) -> Result<(), StartError> {
     let usable = (1..=MAX_STRING).contains(&name.len()) && !name.contains('\0');
@@ -17,7 +21,7 @@ pub(super) fn headers(config: &Config) -> Result<(), StartError> {
     for (key, value) in &config.headers {
         let problem = if key.is_empty() || key.len() > MAX_STRING {
             "a key has 1 to 255 bytes; choose another key"
-        } else if key == RESERVED_HEADER {
+        } else if key == RESERVED_HEADER || key == KEY_HEADER && config.network_key.is_some() {
             "this key is set by the node itself; choose another key"
         } else if key.contains('\0') || value.contains('\0') {
             "zyre peers cut text at a NUL; leave it out"
@@ -31,8 +35,11 @@ pub(super) fn headers(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-pub(super) fn header_bytes(config: &Config) -> Vec<(Vec<u8>, Vec<u8>)> {
-    config.headers.iter().map(|(key, value)| (key.clone().into(), value.clone().into())).collect()
+/// The headers of the HELLO but the reserved one.
+pub(super) fn header_bytes(config: &Config, security: &Security) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let own = config.headers.iter().map(|(key, value)| (key.clone().into(), value.clone().into()));
+    let shown = security.public_key().map(|key| (KEY_HEADER.into(), key.to_string().into()));
+    own.chain(shown).collect()
 }
 
 pub(super) fn timers(config: &Config) -> Result<(), StartError> {
@@ -60,13 +67,17 @@ pub(super) fn group_names(names: &[String]) -> Result<BTreeSet<GroupName>, Start
 }
 
 /// What fits piece by piece may still be too much for one HELLO. Returns the bytes left for the names of groups.
-pub(super) fn hello(config: &Config, name: &str, groups: &BTreeSet<GroupName>) -> Result<usize, StartError> {
+pub(super) fn hello(
+    headers: &[(Vec<u8>, Vec<u8>)],
+    name: &str,
+    groups: &BTreeSet<GroupName>,
+) -> Result<usize, StartError> {
     let fields = HelloFields {
         endpoint: vec![b'x'; MAX_STRING],
         groups: Vec::new(),
         status: 0,
         name: name.into(),
-        headers: header_bytes(config),
+        headers: headers.to_vec(),
     };
     let wanted = group_bytes(groups.iter());
     let mut body = Vec::new();

@@ -23,7 +23,7 @@ pub(super) fn discovery(
     if let Some(network) = &config.network {
         let host = network.attach();
         addresses.use_subnets(vec![(host.ip(), 24)]);
-        let bus = host.beacons(config.beacon_port);
+        let bus = host.beacons(config.beacon_port());
         return Ok((Transport::Memory(host), Beaconing::Memory(bus)));
     }
     let environment = std::env::var("ZSYS_INTERFACE").ok();
@@ -42,7 +42,7 @@ pub(super) fn discovery(
         selected => (selected.map_err(unusable)?, config.beacon),
     };
     addresses.use_subnets(watcher.subnets());
-    let channel = BeaconChannel::from_environment(config.beacon_port);
+    let channel = BeaconChannel::from_environment(config.beacon_port());
     let sockets = beacon.then(|| BeaconSockets::open(channel, watcher.current())).transpose()?;
     Ok((Transport::System, Beaconing::Udp(Box::new(Udp::new(sockets, watcher, addresses.clone())))))
 }

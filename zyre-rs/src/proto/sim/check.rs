@@ -106,6 +106,14 @@ impl Check {
         *entry = (*entry).max(until + TOUCH_LASTS);
     }
 
+    /// Who does not read a peer does not hold its silence against it, so that a fault which met the two meanwhile shows
+    /// only when the silence counts again.
+    pub(super) fn unstalled(&mut self, a: usize, b: usize, since: Duration, now: Duration) {
+        if self.touched.get(&(a.min(b), a.max(b))).is_some_and(|until| *until >= since) {
+            self.touch(a, b, now);
+        }
+    }
+
     /// A count of unknown flavour wrapped between two hosts, which may cost them a session even at rest.
     pub(super) fn wrapped(&mut self, a: usize, b: usize) {
         self.wraps.insert((a.min(b), a.max(b)));

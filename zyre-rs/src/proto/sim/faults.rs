@@ -85,7 +85,7 @@ impl World {
             _ if to_zyre && !self.is_paused(b) => {
                 // Slow reading is nobody's fault: no Exit.
                 self.check.say(self.now, || format!("fault: {b} does not read {a}"));
-                self.conns[index].stalled = true;
+                self.conns[index].stalled = Some(self.now);
                 let peer = self.conns[index].identity;
                 self.feed(b, Input::Stalled { peer, stalled: true });
                 self.after_millis(1_000, 40_000, Happening::Unstall { conn: index });
@@ -102,14 +102,15 @@ impl World {
 
     pub(super) fn unstall(&mut self, index: usize) {
         let (host, peer) = (self.conns[index].to, self.conns[index].identity);
-        let stalled = self.conns[index].stalled && self.hosts[host].epoch == self.conns[index].to_epoch;
-        if !stalled {
+        let Some(since) = self.conns[index].stalled else { return };
+        if self.hosts[host].epoch != self.conns[index].to_epoch {
             return;
         }
         if self.is_paused(host) {
             return self.hosts[host].backlog.push(Happening::Unstall { conn: index });
         }
-        self.conns[index].stalled = false;
+        self.conns[index].stalled = None;
+        self.check.unstalled(host, self.conns[index].from, since, self.now);
         self.feed(host, Input::Stalled { peer, stalled: false });
         self.pump(index);
     }

@@ -138,7 +138,7 @@ impl World {
             last_at: self.now,
             held_until: Duration::ZERO,
             rx: Rx::Fresh,
-            stalled: false,
+            stalled: None,
             half_open: false,
             closed: false,
         });

@@ -1,6 +1,6 @@
 //! TCP as far as the protocol sees it: ordered, cut with the loss of its tail, refused, hanging, half-open.
 
-use super::{Happening, Machine, World};
+use super::{Happening, Machine, Scenario, World};
 use crate::proto::sequence::{FIRST, Flavour, Inbound, Next, Outbound};
 use crate::proto::{ConnId, Input, LinkId, LinkLoss};
 use crate::wire::{Command, Endpoint, Hello, HelloFields};
@@ -70,7 +70,8 @@ pub(super) struct Conn {
     /// Until when a retransmission timer holds everything back.
     pub(super) held_until: Duration,
     pub(super) rx: Rx,
-    pub(super) stalled: bool,
+    /// Since when the receiver does not read it.
+    pub(super) stalled: Option<Duration>,
     /// One side is gone without a word; nothing passes.
     pub(super) half_open: bool,
     /// The receiving side has closed or seen the end.
@@ -129,7 +130,7 @@ impl World {
             last_at: self.now,
             held_until: Duration::ZERO,
             rx: Rx::Fresh,
-            stalled: false,
+            stalled: None,
             half_open: false,
             closed: false,
         });
@@ -253,7 +254,7 @@ impl World {
             conn.rx = Rx::Dead;
             conn.wire.clear();
             let (half_open, stalled) = (conn.half_open, conn.stalled);
-            if stalled {
+            if stalled.is_some() {
                 // Nobody waits any longer for the application to read it.
                 self.at(self.now, Happening::Unstall { conn: index });
             }
@@ -292,7 +293,11 @@ impl World {
         loop {
             let conn = &self.conns[index];
             let (to, now) = (conn.to, self.now);
-            if conn.closed || conn.half_open || conn.stalled || self.hosts[to].epoch != conn.to_epoch {
+            if conn.closed
+                || conn.half_open
+                || conn.stalled.is_some()
+                || self.hosts[to].epoch != conn.to_epoch
+            {
                 return;
             }
             if self.is_paused(to) || self.are_cut_off(conn.from, to) {
@@ -343,6 +348,7 @@ impl World {
             _ if conn.rx == Rx::Dead => return,
             Item::Hello { hello, then } => {
                 conn.rx = Rx::Waiting(then.wrapping_add(1));
+                self.claimed(index);
                 return self.feed(to, Input::Hello { conn: id, peer, source, hello });
             }
             Item::Command(sequence, _) | Item::Content { sequence, .. } => sequence,
@@ -351,7 +357,7 @@ impl World {
             // A stream that goes on after a reset: the message waits for the answer.
             conn.rx = Rx::Waiting(sequence);
             conn.wire.push_front((self.now, item));
-            return self.feed(to, Input::Resume { conn: id, peer, sequence });
+            return self.feed(to, Input::Resume { conn: id, peer, source, sequence });
         };
         if let Err(gap) = inbound.check(sequence) {
             conn.rx = Rx::Dead;
@@ -369,6 +375,15 @@ impl World {
                 self.feed(to, Input::Heard { peer });
             }
             Item::Hello { .. } | Item::End => {}
+        }
+    }
+
+    /// A HELLO that claims another node's UUID is a fault when it comes, which a partition may put off.
+    fn claimed(&mut self, index: usize) {
+        let Conn { from, to, identity, .. } = self.conns[index];
+        let hostile = matches!(self.hosts[from].machine, Machine::Hostile);
+        if let Some(owner) = self.host_of(identity).filter(|_| hostile && self.scenario == Scenario::Mixed) {
+            self.check.touch(to, owner, self.now);
         }
     }
 

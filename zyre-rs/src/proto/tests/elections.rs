@@ -62,6 +62,44 @@ fn a_hung_election_ends_with_the_leader_that_has_said_so_and_else_with_none() {
 }
 
 #[test]
+fn a_wave_is_given_its_time_from_its_challengers_last_start_on() {
+    // It comes by another member first, and from the challenger itself just before our patience ends. Were it given up
+    // then, the challenger would start over in five seconds, just before our next end, and so on for ever.
+    let mut bench = bench(false, &[1, 2]);
+    bench.command(2, 2, elect(1));
+    bench.pass(4_900);
+    bench.command(1, 1, elect(1));
+    assert!(!counted(&bench.pass(4_900), "elections_timed_out"));
+    assert!(counted(&bench.pass(200), "elections_timed_out"), "but it is given up in the end");
+}
+
+#[test]
+fn a_leader_that_has_said_so_stays_when_the_wave_that_overtook_its_own_comes_to_nothing() {
+    let overtaken = || {
+        let mut bench = bench(false, &[1, 2, 3]);
+        bench.command(2, 2, elect(2));
+        bench.command(2, 2, leader(2));
+        bench.command(1, 1, elect(1));
+        bench
+    };
+    let leave = || Command::Leave { group: group("g"), status: 1 };
+    let mut bench = overtaken();
+    assert!(elected(&bench.command(1, 1, leave()), 2), "the challenger has gone");
+    let mut bench = overtaken();
+    assert!(elected(&bench.pass(5_001), 2), "it was not heard of again");
+    let mut bench = self::bench(false, &[1, 2, 3]);
+    bench.command(1, 1, elect(1));
+    bench.command(2, 2, elect(2));
+    bench.command(2, 2, leader(2));
+    assert!(elected(&bench.command(1, 1, leave()), 2), "it has said so only since");
+    let mut bench = overtaken();
+    bench.command(2, 2, leave());
+    let mut outputs = bench.command(1, 1, leave());
+    outputs.extend(bench.pass(5_001));
+    assert!(!elected(&outputs, 2), "the leader has gone too");
+}
+
+#[test]
 fn a_peer_that_is_told_hello_again_is_asked_again() {
     let mut bench = bench(true, &[1]);
     let link = bench.link(1);
