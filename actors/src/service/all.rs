@@ -4,8 +4,8 @@ use super::invoke::{self, Options};
 use super::{Call, Service};
 use crate::{CallError, RemoteMessage};
 use futures_core::Stream;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -58,13 +58,8 @@ impl<M: RemoteMessage + Clone> CallAll<M> {
             let options = Options { timeout: self.timeout, ..Options::default() };
             let call = Call { service: self.service.on(peer), message: message.clone(), options };
             let invocation = call.invocation();
-            self.waiting.push(Box::pin(async move {
-                let answer = match invocation {
-                    Ok(invocation) => invocation.run().await,
-                    Err(error) => Err(error),
-                };
-                (peer, invoke::decode::<M>(answer))
-            }));
+            let answered = invoke::run::<M>(invocation).map_ok(|(_, reply)| reply);
+            self.waiting.push(Box::pin(answered.map(move |answer| (peer, answer))));
         }
     }
 }

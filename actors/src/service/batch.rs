@@ -3,6 +3,7 @@
 use super::Service;
 use super::invoke::{self, IDEMPOTENT_RETRIES, Invocation, Options};
 use crate::{CallError, Codec, RemoteMessage};
+use futures_util::TryFutureExt;
 use futures_util::future::join_all;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -55,16 +56,8 @@ impl<M: RemoteMessage> IntoFuture for Batch<M> {
                 )
             })
             .collect();
-        Box::pin(async move {
-            join_all(calls.into_iter().map(|invocation| async {
-                let answer = match invocation {
-                    Ok(invocation) => invocation.run().await,
-                    Err(error) => Err(error),
-                };
-                invoke::decode::<M>(answer)
-            }))
-            .await
-        })
+        let calls = calls.into_iter().map(|call| invoke::run::<M>(call).map_ok(|(_, reply)| reply));
+        Box::pin(join_all(calls))
     }
 }
 

@@ -72,15 +72,7 @@ impl<M: RemoteMessage> Call<M> {
         self,
     ) -> impl Future<Output = Result<(PeerId, M::Reply), CallError<M::Error>>> + Send + use<M> {
         // Encoded here: the message need not be shared between threads.
-        let invocation = self.invocation();
-        async move {
-            let answer = match invocation {
-                Ok(invocation) => invocation.run().await,
-                Err(error) => Err(error),
-            };
-            let answer = answer.map_err(invoke::failed::<M>)?;
-            Ok((answer.peer, invoke::decode::<M>(Ok(answer))?))
-        }
+        invoke::run::<M>(self.invocation())
     }
 
     /// Makes the call and takes the items its handler streams before the result; `T` is the type of an item. It is never

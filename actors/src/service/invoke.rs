@@ -145,12 +145,8 @@ impl Invocation {
             let request = wire::Packet::Request(wire::Request { id: None, method, params, meta });
             return self.shared.mailbox.send(Command::Local(Box::new(request))).map_err(|_| stopped());
         }
-        let body = match self.body.codec {
-            Codec::MessagePack if !self.shared.directory.borrow().reads_msgpack(peer) => {
-                self.body.to_json().map_err(|error| CallError::Decode(error.to_string()))?
-            }
-            _ => self.body,
-        };
+        let body = self.shared.directory.borrow().readable_by(peer, &self.body);
+        let body = body.map_err(|error| CallError::Decode(error.to_string()))?;
         let message = wire::encode_notification(&self.method, &body, &meta);
         self.shared
             .node
@@ -225,6 +221,20 @@ fn stopped() -> CallError {
     CallError::NotSent { reason: "the system has stopped".to_owned() }
 }
 
+/// Makes a call, if it could be encoded, and reads its answer as what the message's author declared; with who gave it.
+pub(super) async fn run<M: RemoteMessage>(
+    invocation: Result<Invocation, CallError>,
+) -> Result<(PeerId, M::Reply), CallError<M::Error>> {
+    let answer = match invocation {
+        Ok(invocation) => invocation.run().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(answer) => Ok((answer.peer, decode::<M>(Ok(answer))?)),
+        Err(error) => Err(failed::<M>(error)),
+    }
+}
+
 /// Reads an answer as what the message's author declared.
 pub(super) fn decode<M: RemoteMessage>(
     answer: Result<Answer, CallError>,
@@ -239,7 +249,7 @@ pub(super) fn decode<M: RemoteMessage>(
 }
 
 /// Tells the method's own errors from the others.
-pub(super) fn failed<M: RemoteMessage>(error: CallError) -> CallError<M::Error> {
+fn failed<M: RemoteMessage>(error: CallError) -> CallError<M::Error> {
     match error {
         CallError::Remote(error) => match error.application() {
             Some(application) => CallError::Application(application),

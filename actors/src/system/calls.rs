@@ -141,12 +141,9 @@ impl Driver {
             let request = wire::Request { id: Some(id.into()), method, params, meta };
             return self.local.push_back(wire::Packet::Request(request));
         }
-        let body = match out.body.codec {
-            Codec::MessagePack if !self.directory.reads_msgpack(peer) => match out.body.to_json() {
-                Ok(body) => body,
-                Err(error) => return self.send_failed(now, call, peer, error.to_string(), true),
-            },
-            _ => out.body.clone(),
+        let body = match self.directory.readable_by(peer, &out.body) {
+            Ok(body) => body,
+            Err(error) => return self.send_failed(now, call, peer, error.to_string(), true),
         };
         let message = wire::encode_request(&id, &out.method, &body, &meta);
         match out.batch {

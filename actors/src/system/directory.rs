@@ -1,5 +1,6 @@
 //! Who provides what, as the driver sees it: published as a whole whenever it changes, read by every handle.
 
+use crate::{Body, Codec, DecodeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zyre_rs::{Headers, PeerId};
@@ -45,6 +46,10 @@ impl Directory {
         self.groups.get(group).into_iter().flatten().copied()
     }
 
+    pub(crate) fn is_member(&self, group: &str, peer: PeerId) -> bool {
+        self.groups.get(group).is_some_and(|members| members.contains(&peer))
+    }
+
     pub(crate) fn has_members(&self, group: &str) -> bool {
         self.groups.get(group).is_some_and(|members| !members.is_empty())
     }
@@ -57,22 +62,29 @@ impl Directory {
         self.peers.get(&peer).is_some_and(|peer| peer.msgpack)
     }
 
+    /// A body in a codec that this peer reads.
+    pub(crate) fn readable_by(&self, peer: PeerId, body: &Body) -> Result<Body, DecodeError> {
+        match body.codec {
+            Codec::MessagePack if !self.reads_msgpack(peer) => body.to_json(),
+            _ => Ok(body.clone()),
+        }
+    }
+
     /// Whether a body in MessagePack can go to whichever member.
     pub(crate) fn all_read_msgpack(&self, group: &str) -> bool {
         self.has_members(group) && self.members(group).all(|peer| self.reads_msgpack(peer))
     }
 
-    pub(crate) fn join(&mut self, peer: PeerId, group: Arc<str>) -> bool {
-        self.groups.entry(group).or_default().insert(peer)
+    pub(crate) fn join(&mut self, peer: PeerId, group: Arc<str>) {
+        self.groups.entry(group).or_default().insert(peer);
     }
 
-    pub(crate) fn leave(&mut self, peer: PeerId, group: &str) -> bool {
-        let Some(members) = self.groups.get_mut(group) else { return false };
-        let was = members.remove(&peer);
+    pub(crate) fn leave(&mut self, peer: PeerId, group: &str) {
+        let Some(members) = self.groups.get_mut(group) else { return };
+        members.remove(&peer);
         if members.is_empty() {
             self.groups.remove(group);
         }
-        was
     }
 
     /// The groups it was in.
@@ -84,7 +96,7 @@ impl Directory {
             .filter(|(_, members)| members.contains(&peer))
             .map(|(group, _)| group.clone())
             .collect();
-        groups.iter().for_each(|group| _ = self.leave(peer, group));
+        groups.iter().for_each(|group| self.leave(peer, group));
         groups
     }
 }

@@ -141,7 +141,7 @@ impl Driver {
     }
 
     pub(super) fn on_join(&mut self, now: Instant, peer: PeerId, group: Arc<str>) {
-        self.change_directory(|directory| _ = directory.join(peer, group.clone()));
+        self.change_directory(|directory| directory.join(peer, group.clone()));
         self.caller.handle(now, caller::Input::Join { peer, group: group.clone() });
         self.tell_watchers(&group, &Up::Up { peer });
         if self.calls.is_interesting(&group) {
@@ -150,7 +150,7 @@ impl Driver {
     }
 
     pub(super) fn on_leave(&mut self, now: Instant, peer: PeerId, group: &Arc<str>, reason: Down) {
-        self.change_directory(|directory| _ = directory.leave(peer, group));
+        self.change_directory(|directory| directory.leave(peer, group));
         self.caller.handle(now, caller::Input::Leave { peer, group: group.clone() });
         self.tell_watchers(group, &Up::Down { peer, reason });
     }

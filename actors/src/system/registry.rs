@@ -1,6 +1,7 @@
 //! Which services there are: how they come, are announced to callers, drain and go.
 
 use super::driver::Driver;
+use super::stop::leave_unless_served;
 use crate::host::HostEvent;
 use crate::server::{self, Limits, ServiceId};
 use crate::work::Backend;
@@ -120,12 +121,12 @@ impl Driver {
                 .any(|other| other.announced && other.registration.groups.contains(&group));
             match (up, others) {
                 (true, _) => {
-                    if !self.directory.groups.get(&group).is_some_and(|members| members.contains(&own)) {
+                    if !self.directory.is_member(&group, own) {
                         self.on_join(now, own, group.clone());
                     }
                     self.caller.handle(now, crate::caller::Input::Capacity { peer: own, group, concurrency });
                 }
-                (false, false) if self.directory.members(&group).any(|member| member == own) => {
+                (false, false) if self.directory.is_member(&group, own) => {
                     self.on_leave(now, own, &group, Down::Left);
                 }
                 (false, _) => {}
@@ -197,10 +198,7 @@ impl Driver {
         tokio::spawn(async move {
             let _membership = membership.lock().await;
             for group in groups {
-                let served = directory.borrow().members(&group).any(|member| member == node.id());
-                if !served && let Err(error) = node.leave(&*group).await {
-                    tracing::debug!(%group, %error, "not left");
-                }
+                leave_unless_served(&node, &directory, &group).await;
             }
         });
     }

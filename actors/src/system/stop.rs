@@ -1,13 +1,15 @@
 //! How services end: out of the groups first, then what runs, then the rest. A caller that follows the groups loses nothing.
 
 use super::command::Command;
+use super::directory::Directory;
 use super::{ActorSystem, STOP_TIMEOUT, Shared};
 use crate::server::ServiceId;
 use crate::service::deadline_after;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
+use zyre_rs::Node;
 
 /// How long peers that do not answer `rpc.ping` may still send requests after they were told that the service leaves.
 const GRACE: Duration = Duration::from_millis(250);
@@ -54,6 +56,18 @@ impl Serving {
     }
 }
 
+/// Leaves a group that this node does not stand for any more.
+pub(super) async fn leave_unless_served(
+    node: &Node,
+    directory: &watch::Receiver<Arc<Directory>>,
+    group: &str,
+) {
+    let is_served = directory.borrow().is_member(group, node.id());
+    if !is_served && let Err(error) = node.leave(group).await {
+        tracing::debug!(%group, %error, "not left");
+    }
+}
+
 impl Shared {
     /// Leaves a group, unless another service of this node still stands for it.
     async fn leave(&self, group: &str) {
@@ -63,16 +77,7 @@ impl Shared {
 
     /// The same for whoever holds `membership`.
     pub(super) async fn leave_unless_served(&self, group: &str) {
-        if !self.serves(group)
-            && let Err(error) = self.node.leave(group).await
-        {
-            tracing::debug!(%group, %error, "not left");
-        }
-    }
-
-    /// Whether this node still stands for a group.
-    fn serves(&self, group: &str) -> bool {
-        self.directory.borrow().members(group).any(|member| member == self.node.id())
+        leave_unless_served(&self.node, &self.directory, group).await;
     }
 
     /// Waits until every peer has seen what was sent to it before, and all it sent before that has arrived here.
