@@ -159,10 +159,8 @@ impl DriverTask {
         match request {
             Request::Tell(input) => self.feed(input),
             Request::Ordered(input, done) => {
-                if let (Some(draining), Input::Command { peer, command: Command::PingOk, .. }) =
-                    (&mut self.draining, &input)
-                {
-                    draining.remove(peer);
+                if let Input::Command { peer, command: Command::PingOk, .. } = &input {
+                    self.on_ping_ok(*peer);
                 }
                 self.feed(input);
                 self.deferred.push(Deferred::Acted(done));
@@ -177,6 +175,18 @@ impl DriverTask {
             Request::Ask(Ask::Stop { timeout, done }) => return Some((timeout, done)),
         }
         None
+    }
+
+    /// An earlier PING may have been on its way when the last one went out: only that one's answer ends the drain.
+    fn on_ping_ok(&mut self, peer: PeerId) {
+        let link = self.parts.machine.peer(peer).and_then(|view| view.link);
+        let Some(outbox) = link.and_then(|link| self.links.get(&link)) else { return };
+        outbox.on_ping_ok();
+        if let Some(draining) = &mut self.draining
+            && outbox.is_answered()
+        {
+            draining.remove(&peer);
+        }
     }
 
     /// Hands an input to the machine and performs what it wants.

@@ -148,6 +148,17 @@ impl Outbox {
         self.lock().accepted.content > 0
     }
 
+    /// A PING-OK has come: PINGs are answered in their order.
+    pub(crate) fn on_ping_ok(&self) {
+        let mut queue = self.lock();
+        queue.unanswered = queue.unanswered.saturating_sub(1);
+    }
+
+    /// Whether the peer has read everything up to the last PING.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.lock().unanswered == 0
+    }
+
     /// Whether the hold is for a HELLO that was asked for.
     pub(crate) fn must_greet(&self) -> bool {
         self.lock().greet_asked

@@ -178,6 +178,11 @@ impl Node {
         self.peers.values().filter_map(|peer| peer.view())
     }
 
+    /// A peer that has said HELLO.
+    pub fn peer(&self, id: PeerId) -> Option<PeerView<'_>> {
+        self.peers.get(&id)?.view()
+    }
+
     /// The groups this node is in.
     pub fn own_groups(&self) -> &[GroupName] {
         &self.greeting.groups

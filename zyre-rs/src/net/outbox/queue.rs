@@ -78,6 +78,8 @@ pub(super) struct Queue {
     /// Written, or dropped.
     pub(super) done: Tally,
     pub(super) dropped: u64,
+    /// PINGs queued and not answered yet.
+    pub(super) unanswered: u32,
     sent_bytes: u64,
     /// What the first HELLO says; gone once it is in the stream.
     greeting: Option<Arc<HelloFields>>,
@@ -108,6 +110,7 @@ impl Queue {
             accepted: Tally::default(),
             done: Tally::default(),
             dropped: 0,
+            unanswered: 0,
             sent_bytes: 0,
             greeting: Some(hello.clone()),
             hello,
@@ -207,6 +210,9 @@ impl Queue {
             return self.end(Phase::Cut);
         }
         self.accepted.control += 1;
+        if matches!(command, Command::Ping) {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
         if self.encodes_at_once()
             && let Some(sequence) = self.number(flavour)
         {
