@@ -21,6 +21,11 @@ mod caller;
 mod closure;
 mod codec;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::wire::fuzzing::whisper;
+}
 mod host;
 mod remote;
 mod server;

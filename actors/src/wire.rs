@@ -21,6 +21,14 @@ mod depth;
 mod encode;
 #[cfg(test)]
 mod fixtures;
+#[cfg(feature = "fuzzing")]
+#[allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a panic is how it reports a finding"
+)]
+pub(crate) mod fuzzing;
 mod id;
 mod meta;
 mod number;

@@ -1,6 +1,7 @@
 //! Who takes part, and in what.
 
 pub(crate) mod actors;
+pub(crate) mod libzmq;
 pub(crate) mod pyre;
 pub(crate) mod ractor;
 pub(crate) mod tarpc;
@@ -36,10 +37,16 @@ pub(crate) enum Contender {
     ActorsMsgpack,
     /// The same with an actix actor behind it.
     ActorsActix,
+    /// This project without a network key, beside itself with one.
+    ZyreOpen,
+    /// libzmq's DEALER and ROUTER with CURVE, from C.
+    LibzmqDealer,
+    /// libzmq's PUSH and PULL with CURVE: one frame a message.
+    LibzmqPush,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Zyre,
         Self::Tcp,
         Self::Zeromq,
@@ -51,6 +58,9 @@ impl Contender {
         Self::ActorsJson,
         Self::ActorsMsgpack,
         Self::ActorsActix,
+        Self::ZyreOpen,
+        Self::LibzmqDealer,
+        Self::LibzmqPush,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -66,6 +76,9 @@ impl Contender {
             Self::ActorsJson => "zyre json",
             Self::ActorsMsgpack => "zyre msgpack",
             Self::ActorsActix => "zyre actor",
+            Self::ZyreOpen => "zyre-rs open",
+            Self::LibzmqDealer => "libzmq dealer",
+            Self::LibzmqPush => "libzmq push",
         }
     }
 
@@ -94,7 +107,15 @@ impl Contender {
             Self::TarpcBincode => calls || workload == Workload::Pool { policy: Policy::RoundRobin },
             Self::ActorsMsgpack => calls || matches!(workload, Workload::Pool { .. }),
             Self::TcpJson | Self::TarpcJson | Self::Ractor | Self::ActorsJson | Self::ActorsActix => calls,
+            Self::ZyreOpen | Self::LibzmqDealer | Self::LibzmqPush => {
+                matches!(workload, Workload::Curve { .. })
+            }
         }
+    }
+
+    /// Whether its nodes have a network key in this workload.
+    pub(crate) fn is_secured(self, workload: Workload) -> bool {
+        self == Self::Zyre && matches!(workload, Workload::Curve { .. } | Workload::CurveAttack { .. })
     }
 
     /// The most messages a calibrated run takes. pyre's runs stay below the wrap of its 16-bit sequence numbers,

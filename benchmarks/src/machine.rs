@@ -25,6 +25,9 @@ pub(crate) fn describe(runner: &Runner) -> Vec<(&'static str, String)> {
     if let Some(pyre) = &runner.pyre {
         lines.push(("pyre", pyre.versions.clone()));
     }
+    if let Some(libzmq) = &runner.libzmq {
+        lines.push(("libzmq", libzmq.versions.clone()));
+    }
     let pinned = match &runner.cores {
         Some([source, sink]) => format!(
             "in ping-pong and sequential calls the sender to core {source}, the receiver to core {sink} (taskset)"

@@ -5,6 +5,7 @@
 
 mod calls;
 mod contender;
+mod curve;
 mod machine;
 mod pool;
 mod report;
@@ -42,8 +43,9 @@ struct Arguments {
     /// Tiny counts, one round: shows that everything runs. The figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these contenders (zyre-rs, tcp, zeromq, pyre, "tcp json", "tarpc json", "tarpc bincode", ractor_cluster)
-    /// and workloads (one-way, echo, ping-pong, shout, discovery, mesh, call, call-sequential, pool); may be repeated.
+    /// Only these contenders (zyre-rs, tcp, zeromq, pyre, "tcp json", "tarpc json", "tarpc bincode", ractor_cluster, "zyre-rs open",
+    /// "libzmq dealer", "libzmq push") and workloads (one-way, echo, ping-pong, shout, discovery, mesh, call, call-sequential, pool,
+    /// curve, curve-handshake, curve-attack); may be repeated.
     #[arg(long, value_name = "NAME", value_parser = known_name)]
     only: Vec<String>,
     /// How long each run of a pool is, after a tenth more as warm-up. Pools run in the first round only.
@@ -110,7 +112,7 @@ fn parent(arguments: &Arguments) -> Result<()> {
 
 /// Runs the whole plan: in each round every workload, and for each workload all contenders in turn.
 async fn measure(arguments: &Arguments) -> Report {
-    let mut runner = Runner { cores: machine::two_cores(), pyre: None };
+    let mut runner = Runner { cores: machine::two_cores(), pyre: None, libzmq: None };
     let rounds = if arguments.quick { 1 } else { arguments.rounds as usize };
     let mut report = Report { rounds, ..Report::default() };
     let mut contenders = chosen(&arguments.only, Contender::ALL.to_vec(), Contender::name);
@@ -122,6 +124,19 @@ async fn measure(arguments: &Arguments) -> Report {
                 eprintln!("SKIPPED pyre: {reason}");
                 report.skipped.push((Contender::Pyre, reason));
                 contenders.retain(|contender| *contender != Contender::Pyre);
+            }
+        }
+    }
+    let is_libzmq =
+        |contender: &Contender| matches!(contender, Contender::LibzmqDealer | Contender::LibzmqPush);
+    let plays = |contender: &Contender| workloads.iter().any(|workload| contender.plays(*workload));
+    if contenders.iter().any(|contender| is_libzmq(contender) && plays(contender)) {
+        match contender::libzmq::Libzmq::prepare().await {
+            Ok(libzmq) => runner.libzmq = Some(libzmq),
+            Err(reason) => {
+                eprintln!("SKIPPED libzmq: {reason}");
+                report.skipped.push((Contender::LibzmqDealer, reason));
+                contenders.retain(|contender| !is_libzmq(contender));
             }
         }
     }

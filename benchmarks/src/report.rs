@@ -1,6 +1,7 @@
 //! Medians and ratios as tables, for people or as Markdown, and everything as JSON.
 
 mod calls;
+mod curve;
 mod table;
 
 use crate::contender::Contender;
@@ -59,6 +60,9 @@ impl Report {
             self.calls(),
             self.sequential_calls(),
             self.pools(),
+            self.curve(),
+            self.handshakes(),
+            self.attacks(),
         ];
         for (name, what) in [("one-way", "One-way whispers"), ("echo", "Echo"), ("shout", "Shout")] {
             let title = format!("{what}: CPU time per message, ns, sender / receiver");
@@ -221,14 +225,21 @@ fn aim(workload: Workload) -> &'static str {
         | Workload::Mesh
         | Workload::Call
         | Workload::CallSequential
-        | Workload::Pool { .. } => "",
+        | Workload::Pool { .. }
+        | Workload::Curve { .. }
+        | Workload::CurveHandshake
+        | Workload::CurveAttack { .. } => "",
     }
 }
 
 fn is_time(workload: Workload) -> bool {
     matches!(
         workload,
-        Workload::PingPong { .. } | Workload::Discovery | Workload::CallSequential | Workload::Pool { .. }
+        Workload::PingPong { .. }
+            | Workload::Discovery
+            | Workload::CallSequential
+            | Workload::Pool { .. }
+            | Workload::CurveAttack { .. }
     )
 }
 

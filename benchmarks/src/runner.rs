@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::contender::Contender;
+use crate::contender::libzmq::Libzmq;
 use crate::contender::pyre::{Pyre, SCRIPT};
 use crate::workload::{Job, Side, Workload};
 use serde_json::Value;
@@ -52,6 +53,7 @@ pub(crate) struct Runner {
     /// Cores for source and sink of workloads that are pinned, where `taskset` exists and there are two cores.
     pub(crate) cores: Option<[String; 2]>,
     pub(crate) pyre: Option<Pyre>,
+    pub(crate) libzmq: Option<Libzmq>,
 }
 
 impl Runner {
@@ -75,12 +77,13 @@ impl Runner {
             count: amount.count,
             warmup: (amount.count / 10).max(1),
             port: free_udp_port()?,
+            secured: contender.is_secured(workload),
             address: String::new(),
             idle_seconds: amount.idle_seconds,
         };
         let mut sink = self.spawn(contender, &job)?;
         job.address = sink.line("ready").await?.as_str().unwrap_or_default().to_owned();
-        if workload == Workload::Mesh {
+        if workload.is_alone() {
             let numbers = sink.line("result").await?;
             let sink = sink.end().await?;
             return Ok(Measurement { count: amount.count, numbers: by_name(&numbers), source: None, sink });
@@ -117,8 +120,13 @@ impl Runner {
         if job.workload == Workload::Mesh {
             words.extend(["sh", "-c", MORE_DESCRIPTORS].map(String::from));
         }
-        match (contender, &self.pyre) {
-            (Contender::Pyre, Some(pyre)) => words.extend([pyre.python.clone(), "-c".into(), SCRIPT.into()]),
+        match (contender, &self.pyre, &self.libzmq) {
+            (Contender::Pyre, Some(pyre), _) => {
+                words.extend([pyre.python.clone(), "-c".into(), SCRIPT.into()])
+            }
+            (Contender::LibzmqDealer | Contender::LibzmqPush, _, Some(libzmq)) => {
+                return Peer::spawn(&mut libzmq.command(contender, job));
+            }
             _ => {
                 let own = std::env::current_exe()?.into_os_string().into_string();
                 let own = own.map_err(|path| format!("the path {path:?} is not UTF-8"))?;

@@ -5,7 +5,7 @@
 
 use crate::contender::Contender;
 use crate::workload::{Job, Side, Workload};
-use crate::{Result, usage};
+use crate::{Result, curve, usage};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -88,8 +88,9 @@ async fn play(contender: Contender, session: Session) -> Result<Infallible> {
     let side = session.job.side;
     match (contender, session.job.workload, side) {
         (Contender::Zyre, Workload::Mesh, _) => zyre::mesh(session).await,
-        (Contender::Zyre, _, Side::Sink) => zyre::sink(session).await,
-        (Contender::Zyre, _, Side::Source) => zyre::source(session).await,
+        (Contender::Zyre, Workload::CurveHandshake, _) => curve::handshakes(session).await,
+        (Contender::Zyre | Contender::ZyreOpen, _, Side::Sink) => zyre::sink(session).await,
+        (Contender::Zyre | Contender::ZyreOpen, _, Side::Source) => zyre::source(session).await,
         (Contender::Tcp, _, Side::Sink) => tcp::sink(session).await,
         (Contender::Tcp, _, Side::Source) => tcp::source(session).await,
         (Contender::Zeromq, _, Side::Sink) => zeromq::sink(session).await,
@@ -111,6 +112,7 @@ async fn play(contender: Contender, session: Session) -> Result<Infallible> {
             actors::source(session, zyre_actors::Codec::MessagePack).await
         }
         (Contender::Pyre, ..) => Err("pyre runs in Python".into()),
+        (Contender::LibzmqDealer | Contender::LibzmqPush, ..) => Err("libzmq runs in C".into()),
     }
 }
 

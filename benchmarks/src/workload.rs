@@ -38,6 +38,12 @@ pub(crate) enum Workload {
     CallSequential,
     /// Calls spread over workers of which one is slow (`pool.rs`).
     Pool { policy: Policy },
+    /// `OneWay` with every message sealed by CURVE.
+    Curve { size: usize },
+    /// CURVE handshakes without a network (`curve.rs`).
+    CurveHandshake,
+    /// `PingPong` of a secured pair, quiet and then attacked (`curve.rs`).
+    CurveAttack { size: usize },
 }
 
 /// Who gets the next call of a pool.
@@ -51,8 +57,20 @@ pub(crate) enum Policy {
 
 impl Workload {
     /// The names `--only` knows.
-    pub(crate) const NAMES: [&'static str; 9] =
-        ["one-way", "echo", "ping-pong", "shout", "discovery", "mesh", "call", "call-sequential", "pool"];
+    pub(crate) const NAMES: [&'static str; 12] = [
+        "one-way",
+        "echo",
+        "ping-pong",
+        "shout",
+        "discovery",
+        "mesh",
+        "call",
+        "call-sequential",
+        "pool",
+        "curve",
+        "curve-handshake",
+        "curve-attack",
+    ];
 
     /// Everything, in the order it runs.
     pub(crate) fn all() -> Vec<Self> {
@@ -64,6 +82,11 @@ impl Workload {
         all.extend([Self::Discovery, Self::Mesh, Self::Call, Self::CallSequential]);
         let policies = [Policy::LeastCost, Policy::LeastInFlight, Policy::RoundRobin, Policy::Random];
         all.extend(policies.map(|policy| Self::Pool { policy }));
+        all.extend([
+            Self::Curve { size: 1 << 10 },
+            Self::CurveHandshake,
+            Self::CurveAttack { size: 1 << 10 },
+        ]);
         all
     }
 
@@ -79,17 +102,23 @@ impl Workload {
             Self::Call => "call",
             Self::CallSequential => "call-sequential",
             Self::Pool { .. } => "pool",
+            Self::Curve { .. } => "curve",
+            Self::CurveHandshake => "curve-handshake",
+            Self::CurveAttack { .. } => "curve-attack",
         }
     }
 
     /// Bytes in a message; 0 where messages are not the point.
     pub(crate) fn size(self) -> usize {
         match self {
-            Self::OneWay { size } | Self::Echo { size } | Self::PingPong { size } | Self::Shout { size } => {
-                size
-            }
+            Self::OneWay { size }
+            | Self::Echo { size }
+            | Self::PingPong { size }
+            | Self::Shout { size }
+            | Self::Curve { size }
+            | Self::CurveAttack { size } => size,
             Self::Call | Self::CallSequential => CALL_SIZE,
-            Self::Discovery | Self::Mesh | Self::Pool { .. } => 0,
+            Self::Discovery | Self::Mesh | Self::Pool { .. } | Self::CurveHandshake => 0,
         }
     }
 
@@ -105,12 +134,24 @@ impl Workload {
 
     /// Whether the receiver holds the watch (else the sender does).
     pub(crate) fn measured_by_sink(self) -> bool {
-        matches!(self, Self::OneWay { .. } | Self::Shout { .. } | Self::Discovery)
+        matches!(self, Self::OneWay { .. } | Self::Curve { .. } | Self::Shout { .. } | Self::Discovery)
+    }
+
+    /// Whether one process plays it all.
+    pub(crate) fn is_alone(self) -> bool {
+        matches!(self, Self::Mesh | Self::CurveHandshake)
     }
 
     /// Whether the count follows from the time a run is to take.
     pub(crate) fn is_calibrated(self) -> bool {
-        !matches!(self, Self::Discovery | Self::Mesh | Self::Pool { .. })
+        !matches!(
+            self,
+            Self::Discovery
+                | Self::Mesh
+                | Self::Pool { .. }
+                | Self::CurveHandshake
+                | Self::CurveAttack { .. }
+        )
     }
 
     /// How many messages (newcomers, nodes) a first or a smoke run takes.
@@ -118,7 +159,10 @@ impl Workload {
         match self {
             Self::Discovery => 2,
             Self::Mesh => 5,
-            Self::PingPong { .. } | Self::CallSequential => 200,
+            Self::PingPong { .. }
+            | Self::CallSequential
+            | Self::CurveHandshake
+            | Self::CurveAttack { .. } => 200,
             Self::Pool { .. } => pool::calls_in(pool::QUICK_SECONDS),
             _ if self.size() >= 1 << 20 => 20,
             _ if self.size() >= 64 << 10 => 200,
@@ -131,6 +175,9 @@ impl Workload {
         match self {
             Self::Discovery => 8,
             Self::Mesh => 50,
+            Self::CurveHandshake => 5_000,
+            // The 1,000 handshakes take a second or so.
+            Self::CurveAttack { .. } => 100_000,
             _ => self.first_count(),
         }
     }
@@ -139,7 +186,9 @@ impl Workload {
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Discovery | Self::Mesh | Self::Call | Self::CallSequential => f.write_str(self.name()),
+            Self::Discovery | Self::Mesh | Self::Call | Self::CallSequential | Self::CurveHandshake => {
+                f.write_str(self.name())
+            }
             Self::Pool { policy } => write!(f, "pool {policy:?}"),
             _ => write!(f, "{} {}", self.name(), Size(self.size())),
         }
@@ -179,6 +228,8 @@ pub(crate) struct Job {
     pub(crate) warmup: u64,
     /// UDP port of the beacons.
     pub(crate) port: u16,
+    /// Whether nodes have a network key.
+    pub(crate) secured: bool,
     /// Where the sink listens, for contenders without discovery.
     pub(crate) address: String,
     /// How long an idle mesh is watched, after half of that to settle.

@@ -1,18 +1,33 @@
 //! Everything a user can write on the command line. Parsed here, trusted afterwards.
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use zyre_rs::GroupName;
 
+use crate::complete;
+
+mod bag;
+mod bench;
+mod key;
+mod launch;
+mod manual;
 mod rpc;
 
+pub(crate) use bag::{Bag, Info, Play, Record, Remap, is_provider_group};
+pub(crate) use bench::{Bench, Pace};
+pub(crate) use key::Key;
+pub(crate) use launch::Launch;
+pub(crate) use manual::{Cheat, Completions, Man, Shell};
 pub(crate) use rpc::{Call, Methods, Params, Ping, Serve, Services, parse_params};
 
 const ABOUT: &str =
     "See who is on the local network, listen to groups, shout, whisper, chat, call and serve (ZRE, RFC 36)";
+
+/// The heading above the options that every command knows.
+pub(crate) const COMMON: &str = "Options of every command";
 
 /// The port of secured networks, and of those that are not.
 pub(crate) const SECURED_PORT: u16 = 5669;
@@ -26,8 +41,11 @@ Examples:
   zyre whisper cam-1 status           say something to one peer
   zyre services                       who provides what
   zyre call calc.add '[1,2]'          call a method of whoever serves it
+  zyre launch demo.yaml               start the nodes of a file
+  zyre bag record --all               record all groups; `zyre bag play` says it again
+  zyre cheat                          more such lines, by topic
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 timeout, 130 Ctrl-C, 143 SIGTERM.";
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 timeout, 129 closed terminal, 130 Ctrl-C, 143 SIGTERM.";
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -44,7 +62,7 @@ pub(crate) struct Args {
 // Options every command knows, before or after its name; given twice, the later place counts.
 // (No doc comment on flattened structs: clap takes it for the description of the command.)
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = COMMON)]
 pub(crate) struct Options {
     /// Name peers see [default: the first six digits of the UUID]
     #[arg(long, global = true, env = "ZYRE_NAME", hide_env_values = true)]
@@ -54,7 +72,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "ZYRE_INTERFACE", hide_env_values = true)]
     pub(crate) interface: Option<String>,
 
-    /// UDP port of the beacons; only nodes on the same port see each other [with a key file: 5669]
+    /// UDP port of the beacons; only nodes on the same port see each other [with keys: 5669]
     #[arg(long, global = true, env = "ZYRE_PORT", hide_env_values = true, default_value_t = OPEN_PORT,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
@@ -62,6 +80,14 @@ pub(crate) struct Options {
     /// File with the key of a secured network, or several, one a line; only nodes with such a key are met
     #[arg(long, global = true, value_name = "FILE", env = "ZYRE_KEY_FILE", hide_env_values = true)]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// File with the key of this node, beside --trust; its UUID follows from it, so each node and command needs its own
+    #[arg(long, global = true, value_name = "FILE", env = "ZYRE_CERT", hide_env_values = true)]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// File with the public keys of the nodes to let in, one a line and a name behind it
+    #[arg(long, global = true, value_name = "FILE", env = "ZYRE_TRUST", hide_env_values = true)]
+    pub(crate) trust: Option<PathBuf>,
 
     /// Ping a peer after this many quiet milliseconds [default: 5000]
     #[arg(long, global = true, value_name = "MS", value_parser = milliseconds)]
@@ -86,13 +112,13 @@ pub(crate) struct Options {
 
 // Options of every command that add up, wherever they stand.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = COMMON)]
 pub(crate) struct Repeatable {
     /// Header peers see, such as X-ROLE=camera; repeat for more
     #[arg(display_order = 100, long = "header", value_name = "KEY=VALUE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
 
-    /// Connect to a peer's endpoint without discovery; repeat for more
+    /// Connect to a peer's endpoint without discovery, with node keys `ENDPOINT|PUBLICKEY`; repeat for more
     #[arg(display_order = 100, long, value_name = "ENDPOINT")]
     pub(crate) connect: Vec<String>,
 
@@ -100,7 +126,7 @@ pub(crate) struct Repeatable {
     #[arg(display_order = 100, long, value_name = "ENDPOINT")]
     pub(crate) gossip_bind: Vec<String>,
 
-    /// Find peers through the gossip hub at this endpoint
+    /// Find peers through the gossip hub at this endpoint, with node keys `ENDPOINT|PUBLICKEY`
     #[arg(display_order = 100, long, value_name = "ENDPOINT")]
     pub(crate) gossip_connect: Vec<String>,
 
@@ -134,9 +160,27 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Measure round trips to a peer
     Ping(Ping),
-    /// Make the key of a secured network, or show what others see of it
+    /// Start the nodes of a file in order, restart those that fail, stop them in order
+    Launch(Launch),
+    /// Measure whispers, shouts, calls and discovery against `zyre bench serve`
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Record what is said, play it again, tell what is in a recording
+    #[command(subcommand)]
+    Bag(Bag),
+    /// Make, show, export and change the keys of secured networks
     #[command(subcommand)]
     Key(Key),
+    /// Check what this host, its network and its peers let a node do
+    #[command(after_help = "\
+Joins in for three seconds, or as long as --timeout says, and listens: to its own beacons, to peers, and to nodes of
+another mode. Give it the options that your node has. Each check is ok, a warning or a failure, with what to do.
+Exits with 1 when one has failed.
+
+Examples:
+  zyre doctor
+  zyre doctor --interface eth0 --key-file mesh.key --json")]
+    Doctor,
     /// Show a pool with a slow worker and one that is killed; ends by itself
     #[command(after_help = "\
 Starts nodes as processes of their own, on a UDP port of their own: nodes that are there are not disturbed.
@@ -145,6 +189,15 @@ Takes some ten seconds.
 Example:
   zyre demo")]
     Demo,
+    /// Print a cookbook: lines to copy, by topic
+    Cheat(Cheat),
+    /// Print the script that makes a shell complete, live names included
+    Completions(Completions),
+    /// Print a manual page, or write all of them
+    Man(Man),
+    // For those who work on the command; the page says how it is refreshed.
+    #[command(hide = true, after_help = "Example:\n  zyre docs-cli > docs/cli.md")]
+    DocsCli,
 }
 
 /// `zyre scout`
@@ -182,7 +235,7 @@ Example:
   zyre sub CHAT SENSORS --count 10 --json --timeout 60")]
 pub(crate) struct Sub {
     /// Groups to join
-    #[arg(value_name = "GROUP", required = true, value_parser = group)]
+    #[arg(value_name = "GROUP", required = true, value_parser = group, add = complete::groups())]
     pub(crate) groups: Vec<String>,
 
     /// Stop after this many shouts and whispers
@@ -201,7 +254,7 @@ Examples:
   tail -f app.log | zyre shout LOGS     one message per line")]
 pub(crate) struct Shout {
     /// Group to shout to; this node need not be in it
-    #[arg(value_parser = group)]
+    #[arg(value_parser = group, add = complete::groups())]
     pub(crate) group: String,
 
     #[command(flatten)]
@@ -219,7 +272,7 @@ Examples:
   zyre whisper cam-1 < commands.txt     one message per line")]
 pub(crate) struct Whisper {
     /// The peer's name, its UUID or at least the first four digits of that
-    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new(), add = complete::peers())]
     pub(crate) peer: String,
 
     #[command(flatten)]
@@ -255,34 +308,8 @@ Example:
   zyre --name alice chat CHAT")]
 pub(crate) struct Chat {
     /// Group to talk in
-    #[arg(value_parser = group)]
+    #[arg(value_parser = group, add = complete::groups())]
     pub(crate) group: String,
-}
-
-/// `zyre key`
-#[derive(Clone, Debug, Subcommand)]
-#[command(after_help = "\
-Examples:
-  zyre key new mesh.key                     makes a key, in a file for its owner alone
-  zyre key new                              prints one
-  zyre key show --key-file mesh.key         the public key, which is no secret
-  zyre --key-file mesh.key peers            who is there that has the key")]
-pub(crate) enum Key {
-    /// Make a key of 32 random bytes; whoever has it is a member
-    #[command(after_help = "\
-Without a file the key is printed. With one nothing but its public key is.
-
-Example:
-  zyre key new mesh.key")]
-    New {
-        /// File to make; it must not be there yet
-        file: Option<PathBuf>,
-    },
-    /// Print the public key that beacons of such a node show
-    #[command(after_help = "\
-Example:
-  zyre key show --key-file mesh.key")]
-    Show,
 }
 
 impl Args {
@@ -295,24 +322,54 @@ impl Args {
         let mut command = Self::full_command();
         let matches = command.try_get_matches_from_mut(args)?;
         let mut read = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        let port_is_default = matches.value_source("port") == Some(ValueSource::DefaultValue);
-        if port_is_default && read.options.key_file.is_some() {
-            read.options.port = SECURED_PORT;
-        }
-        if let Some((_, matches)) = matches.subcommand() {
-            read.repeatable.extend(Repeatable::from_arg_matches(matches)?);
-        }
+        key::check_files(&matches, &read.options, &read.command)
+            .map_err(|error| error.format(&mut command))?;
+        read.options.choose_port(&matches);
+        read.repeatable.extend_from(&matches)?;
         Ok(read)
     }
 
-    /// The command with its repeatable options in both places. They cannot be `global`: clap would
+    /// Reads what makes a node of a line that is still being typed, as far as it can be read.
+    pub(crate) fn read_unfinished(
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Options, Repeatable), clap::Error> {
+        let matches = Self::full_command().ignore_errors(true).try_get_matches_from(words)?;
+        let mut options = Options::from_arg_matches(&matches)?;
+        options.choose_port(&matches);
+        let mut repeatable = Repeatable::from_arg_matches(&matches)?;
+        repeatable.extend_from(&matches)?;
+        Ok((options, repeatable))
+    }
+
+    /// The command with its repeatable options in every place. They cannot be `global`: clap would
     /// forget those before the subcommand when there are more after it.
-    fn full_command() -> clap::Command {
-        Self::command().mut_subcommands(Repeatable::augment_args)
+    pub(crate) fn full_command() -> clap::Command {
+        Self::command().mut_subcommands(|command| {
+            Repeatable::augment_args(command.mut_subcommands(Repeatable::augment_args))
+        })
+    }
+}
+
+impl Options {
+    /// Moves to the port of secured networks with a key, unless one was given.
+    fn choose_port(&mut self, matches: &ArgMatches) {
+        let is_default = matches.value_source("port") == Some(ValueSource::DefaultValue);
+        if is_default && (self.key_file.is_some() || self.cert.is_some()) {
+            self.port = SECURED_PORT;
+        }
     }
 }
 
 impl Repeatable {
+    /// Adds what stands behind the names of commands.
+    fn extend_from(&mut self, mut matches: &ArgMatches) -> Result<(), clap::Error> {
+        while let Some((_, later)) = matches.subcommand() {
+            self.extend(Self::from_arg_matches(later)?);
+            matches = later;
+        }
+        Ok(())
+    }
+
     fn extend(&mut self, later: Self) {
         self.headers.extend(later.headers);
         self.connect.extend(later.connect);

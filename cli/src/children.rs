@@ -29,6 +29,11 @@ impl Group {
         }
     }
 
+    /// Kills all of the group (SIGKILL), where there is such a thing.
+    pub(crate) fn kill(&self) {
+        self.0.into_iter().for_each(kill);
+    }
+
     /// Lets what is left of the group live.
     pub(crate) fn release(mut self) {
         if let Some(group) = self.0.take() {

@@ -1,9 +1,17 @@
 //! One module per command; each says what it waits for and what it prints.
 
+mod bag;
+mod bench;
 mod call;
 mod chat;
+mod cheat;
+mod completions;
 mod demo;
+mod docs_cli;
+mod doctor;
 mod key;
+mod launch;
+mod man;
 mod methods;
 mod peers;
 mod ping;
@@ -16,8 +24,8 @@ mod sub;
 mod whisper;
 
 use crate::args::{Args, Command};
+use crate::credentials::Credentials;
 use crate::failure::Failure;
-use crate::key_file;
 use crate::output::Output;
 use crate::session::Session;
 use crate::signals::Signals;
@@ -26,8 +34,8 @@ use crate::signals::Signals;
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let Args { options, repeatable, command } = args;
     let output = Output::new(options.json);
-    let key = options.key_file.as_deref().map(key_file::load).transpose()?;
-    let session = Session { options, repeatable, key, signals: Signals::catch()?, output };
+    let credentials = if command.joins_in() { Credentials::load(&options)? } else { Credentials::Open };
+    let session = Session { options, repeatable, credentials, signals: Signals::catch()?, output };
     match command {
         Command::Scout(scout) => scout::run(session, &scout).await,
         Command::Peers(peers) => peers::run(session, &peers).await,
@@ -39,8 +47,16 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Methods(methods) => methods::run(session, &methods).await,
         Command::Call(call) => call::run(session, call).await,
         Command::Serve(serve) => serve::run(session, serve).await,
+        Command::Bench(bench) => bench::run(session, bench).await,
         Command::Ping(ping) => ping::run(session, &ping).await,
-        Command::Key(key) => key::run(session, &key),
+        Command::Launch(launch) => launch::run(session, launch).await,
+        Command::Bag(bag) => bag::run(session, bag).await,
         Command::Demo => demo::run(session).await,
+        Command::Doctor => doctor::run(session).await,
+        Command::Key(key) => key::run(&session.options, session.output, &key),
+        Command::Cheat(cheat) => cheat::run(session.output, &cheat),
+        Command::Completions(completions) => completions::run(session.output, &completions),
+        Command::Man(man) => man::run(session.output, &man),
+        Command::DocsCli => docs_cli::run(session.output),
     }
 }

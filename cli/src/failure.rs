@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// A call gave no result; a provider's own error is among them.
     #[error("{}", call_error(.0))]
     Call(#[from] CallError),
+    /// Checks of `zyre doctor` have failed; they were told of before.
+    #[error("{0}")]
+    Unwell(String),
     /// Some of the providers that were all called gave no result; each was told of before.
     #[error("{0}")]
     SomeFailed(String),
@@ -37,6 +40,20 @@ pub(crate) enum Failure {
         /// What is wrong, and the remedy.
         problem: String,
     },
+    /// A launch file cannot be used, or a node of it has failed for good; the message says which.
+    #[error("{0}")]
+    Launch(String),
+    /// Files could not be written; those before it were.
+    #[error("cannot write to {path}: {error}; choose another folder or make room")]
+    Files {
+        /// Where they were to be.
+        path: String,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// A recording cannot be made or read; the message says what was kept.
+    #[error(transparent)]
+    Bag(#[from] crate::bag::Error),
     /// A process of the demo could not be started.
     #[error("cannot start another process of this command: {0}")]
     Process(io::Error),

@@ -1,11 +1,15 @@
 //! The `zyre` command. Data goes to standard output, everything else to standard error.
 //!
 //! Exit codes: 0 done (also when the reader of our output went away), 1 error, 2 wrong usage,
-//! 3 what was awaited did not come in time, 130 Ctrl-C, 143 SIGTERM.
+//! 3 what was awaited did not come in time, 129 closed terminal, 130 Ctrl-C, 143 SIGTERM.
 
 mod args;
+mod bag;
 mod children;
 mod command;
+mod complete;
+mod cookbook;
+mod credentials;
 mod failure;
 mod input;
 mod key_file;
@@ -18,6 +22,9 @@ use crate::failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(answered) = complete::answer_shell() {
+        return answered;
+    }
     let args = args::Args::from_command_line();
     session::start_tracing(args.repeatable.verbose);
     let outcome = tokio::runtime::Runtime::new()

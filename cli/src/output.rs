@@ -5,7 +5,11 @@
 
 mod answer;
 mod event;
+mod launch;
 mod list;
+mod measured;
+mod progress;
+mod report;
 mod round_trip;
 mod schema;
 mod service;
@@ -13,15 +17,19 @@ mod stage;
 mod value;
 
 pub(crate) use answer::{Answer, ErrorLine};
-pub(crate) use list::{PeerRow, SightingRow};
+pub(crate) use event::EventLine;
+pub(crate) use launch::{Happened, PlanRow, Said, Stream, What};
+pub(crate) use list::{PeerRow, SightingRow, table};
+pub(crate) use measured::{Measured, MeasuredResult, Setting};
+pub(crate) use progress::{PROGRESS_EVERY, Progress};
+pub(crate) use report::{Check, Report, Status};
 pub(crate) use round_trip::{RoundTrip, Summary};
 pub(crate) use service::{Change, ProviderRow};
 pub(crate) use stage::{Board, Stage, Total, WorkerLine};
 
 use crate::failure::Failure;
-use event::EventLine;
 use std::fmt;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use zyre_rs::Event;
 
 /// Large enough that a busy group costs one write per some hundred events.
@@ -44,13 +52,21 @@ impl Output {
 
     /// Prints an event. One that is about this node's setup and not about a peer is a note.
     pub(crate) fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        if let Event::IdentityConflict { peer, address } = event {
-            note(format_args!(
+        match event {
+            Event::IdentityConflict { peer, address } => note(format_args!(
                 "warning: {address} uses the UUID {peer}, which is taken; give each node its own"
-            ));
-            return Ok(());
+            )),
+            Event::KeyMismatch { peer, address, key } => note(format_args!(
+                "warning: {address} uses the UUID {peer} with the key {key}, which does not belong to it, and was refused"
+            )),
+            event => return self.line(&EventLine::from(event)),
         }
-        self.line(&EventLine::from(event))
+        Ok(())
+    }
+
+    /// Prints a text that is made of lines, whether data is for programs or for people.
+    pub(crate) fn text(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(text).map_err(Failure::Output)
     }
 
     /// Prints one line of data.
@@ -94,6 +110,16 @@ impl Output {
         .map_err(Failure::Output)
     }
 
+    /// Says how a command has ended: with JSON as data, else as a note.
+    pub(crate) fn report(&mut self, report: &(impl serde::Serialize + fmt::Display)) -> Result<(), Failure> {
+        if !self.json {
+            note(report);
+            return Ok(());
+        }
+        self.line(report)?;
+        self.flush()
+    }
+
     /// Says how many messages went to how many peers: with JSON as data, else as a note.
     pub(crate) fn sent(&mut self, sent: u64, peers: usize) -> Result<(), Failure> {
         if self.json {
@@ -112,6 +138,11 @@ fn write_json(out: &mut impl Write, line: &impl serde::Serialize) -> io::Result<
 /// Says something on standard error. That it may be closed is no reason to fail.
 pub(crate) fn note(text: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "zyre: {text}");
+}
+
+/// Whether what goes there is to be coloured: it is a terminal, and nobody has said no by `NO_COLOR`.
+pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// `1 peer`, `2 peers`.

@@ -1,22 +1,22 @@
 //! A node made from the options, for as long as a command works with it.
 
 use crate::args::{Options, Repeatable};
+use crate::credentials::Credentials;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, coloured};
 use crate::signals::Signals;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use zyre_actors::ActorSystem;
-use zyre_rs::{Events, Membership, NetworkKey, Node, NodeBuilder};
+use zyre_rs::{Events, Membership, Node, NodeBuilder};
 
 /// What every command starts from.
 pub(crate) struct Session {
     pub(crate) options: Options,
     pub(crate) repeatable: Repeatable,
-    /// Of the network, where it is secured.
-    pub(crate) key: Option<NetworkKey>,
+    pub(crate) credentials: Credentials,
     pub(crate) signals: Signals,
     pub(crate) output: Output,
 }
@@ -53,30 +53,34 @@ impl Session {
         worked.flatten().and(flushed)
     }
 
-    fn builder(&self) -> NodeBuilder {
-        let Options { name, interface, port, evasive_ms, expired_ms, endpoint, .. } = &self.options;
-        let Repeatable { headers, connect, gossip_bind, gossip_connect, .. } = &self.repeatable;
-        let mut builder = name.as_ref().map_or_else(Node::unnamed, Node::builder).beacon_port(*port);
-        if let Some(key) = &self.key {
-            builder = builder.network_key(key.clone());
-        }
-        if let Some(interface) = interface {
-            builder = builder.interface(interface);
-        }
-        if let Some(timeout) = evasive_ms {
-            builder = builder.evasive_timeout(*timeout);
-        }
-        if let Some(timeout) = expired_ms {
-            builder = builder.expired_timeout(*timeout);
-        }
-        if let Some(endpoint) = endpoint {
-            builder = builder.endpoint(endpoint);
-        }
-        builder = headers.iter().fold(builder, |builder, (key, value)| builder.header(key, value));
-        builder = connect.iter().fold(builder, NodeBuilder::connect);
-        builder = gossip_bind.iter().fold(builder, NodeBuilder::gossip_bind);
-        gossip_connect.iter().fold(builder, NodeBuilder::gossip_connect)
+    /// Such a node, not started yet.
+    pub(crate) fn builder(&self) -> NodeBuilder {
+        builder(&self.options, &self.repeatable, &self.credentials)
     }
+}
+
+/// A node as the options want it, not started yet.
+pub(crate) fn builder(options: &Options, repeatable: &Repeatable, credentials: &Credentials) -> NodeBuilder {
+    let Options { name, interface, port, evasive_ms, expired_ms, endpoint, .. } = options;
+    let Repeatable { headers, connect, gossip_bind, gossip_connect, .. } = repeatable;
+    let mut builder = name.as_ref().map_or_else(Node::unnamed, Node::builder).beacon_port(*port);
+    if let Some(interface) = interface {
+        builder = builder.interface(interface);
+    }
+    if let Some(timeout) = evasive_ms {
+        builder = builder.evasive_timeout(*timeout);
+    }
+    if let Some(timeout) = expired_ms {
+        builder = builder.expired_timeout(*timeout);
+    }
+    if let Some(endpoint) = endpoint {
+        builder = builder.endpoint(endpoint);
+    }
+    builder = headers.iter().fold(builder, |builder, (key, value)| builder.header(key, value));
+    builder = connect.iter().fold(builder, NodeBuilder::connect);
+    builder = gossip_bind.iter().fold(builder, NodeBuilder::gossip_bind);
+    builder = gossip_connect.iter().fold(builder, NodeBuilder::gossip_connect);
+    credentials.secure(builder)
 }
 
 /// Waits until the membership is as wished; whether it was before the time ran out.
@@ -106,7 +110,6 @@ pub(crate) fn start_tracing(verbose: u8) {
         _ => LevelFilter::TRACE,
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    let colour =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = coloured(&io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour).init();
 }

@@ -9,11 +9,13 @@
 //! [`or_return!`].
 
 pub mod job;
+pub mod load;
 mod log;
 pub mod netns;
 pub mod peer;
 pub mod process;
 pub mod provision;
+pub mod usage;
 
 use std::io::Write;
 

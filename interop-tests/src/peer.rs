@@ -23,6 +23,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Spec {
     command: fn() -> Result<Command, Missing>,
     options: Map<String, Value>,
+    wrapper: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Spec {
@@ -57,8 +59,14 @@ impl Spec {
         Self::new(name, || Ok(Command::new(provision::adapter("zyre-rpc-peer")?)))
     }
 
+    /// A node of this crate that shouts and calls by itself (see `bin/zyre-soak-peer.rs`).
+    pub fn soak(name: &str) -> Self {
+        Self::new(name, || Ok(Command::new(provision::adapter("zyre-soak-peer")?)))
+    }
+
     fn new(name: &str, command: fn() -> Result<Command, Missing>) -> Self {
-        Self { command, options: Map::new() }.option("name", name)
+        let spec = Self { command, options: Map::new(), wrapper: Vec::new(), variables: Vec::new() };
+        spec.option("name", name)
     }
 
     /// Joins a group before (pyre, ours) or right after (zyre.js) the start.
@@ -82,11 +90,26 @@ impl Spec {
     }
 
     /// Sets any option of the adapter: `port` (UDP) for all; `iface`, `mailbox` (TCP port, the first one tried by
-    /// zyre.js), `evasive` and `expired` (milliseconds) for zyre.js and ours; `uuid`, `beacon` (bool) and `connect` (an
-    /// endpoint) for ours.
+    /// zyre.js), `evasive` and `expired` (milliseconds) for zyre.js and ours; `uuid`, `beacon` (bool), `connect` and
+    /// `advertise` (endpoints), `keys` (numbers that stand for keys of the network, the first one shown), `overflow` (`block`,
+    /// `drop_newest`, `drop_oldest`, `disconnect`) and `echo` (bool: sends whispers back instead of reporting them) for ours.
     #[must_use]
     pub fn option(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.options.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Runs the node's process by another program that ends in it: `prlimit --nofile=64`.
+    #[must_use]
+    pub fn under(mut self, wrapper: &str) -> Self {
+        self.wrapper = wrapper.split_whitespace().map(str::to_owned).collect();
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -100,6 +123,12 @@ impl Spec {
     #[track_caller]
     pub fn spawn(&self, host: &Host) -> Result<Peer, Missing> {
         let mut command = (self.command)()?;
+        if let Some((program, arguments)) = self.wrapper.split_first() {
+            let inner = std::mem::replace(&mut command, Command::new(program));
+            command.args(arguments).arg(inner.get_program()).args(inner.get_args());
+            command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        }
+        command.envs(self.variables.iter().cloned());
         command.arg(Value::Object(self.options.clone()).to_string());
         let name = self.options.get("name").and_then(Value::as_str).unwrap_or("unnamed");
         let process = Process::spawn(name, host, command);
@@ -241,6 +270,45 @@ impl Peer {
         self.call(json!({"cmd": "counters"}))
     }
 
+    /// Our node's application stops taking events, or goes on.
+    #[track_caller]
+    pub fn read_events(&self, reading: bool) {
+        self.call(json!({"cmd": "read", "on": reading}));
+    }
+
+    /// Our node begins to whisper numbered messages as fast as they are queued; see [`Peer::wait_pressed`].
+    #[track_caller]
+    pub fn press(&self, peer: &str, size: usize, time: Duration) {
+        self.call(json!({"cmd": "press", "peer": peer, "size": size, "ms": millis(time)}));
+    }
+
+    /// What became of [`Peer::press`]; see [`crate::load::press`].
+    #[track_caller]
+    pub fn wait_pressed(&self, mark: Mark, timeout: Duration) -> Value {
+        self.wait_since(mark, "end of the load", |event| event.is("PRESSED"), timeout).value
+    }
+
+    /// Our node times round trips to a peer that echoes; see [`crate::load::round_trips`].
+    #[track_caller]
+    pub fn time_round_trips(&self, peer: &str, time: Duration) -> Value {
+        let mark = self.mark();
+        self.call(json!({"cmd": "time", "peer": peer, "ms": millis(time)}));
+        self.wait_since(mark, "round trips", |event| event.is("TIMED"), time + 2 * REPLY_TIMEOUT).value
+    }
+
+    /// Stops our node; what it took in milliseconds (`ms`), and the tasks and descriptors there are afterwards more
+    /// than before it was started (`tasks`, `descriptors`).
+    #[track_caller]
+    pub fn stop_and_tell(&self) -> Value {
+        self.call(json!({"cmd": "stop_and_tell"}))
+    }
+
+    /// What time of day it is for our node's process, in seconds since 1970.
+    #[track_caller]
+    pub fn wall_clock(&self) -> u64 {
+        self.call(json!({"cmd": "clock"})).as_u64().unwrap_or_default()
+    }
+
     /// SIGTERM, on which a node with actors stops cleanly, and the wait for its end.
     #[track_caller]
     pub fn terminate(&mut self, timeout: Duration) {
@@ -350,6 +418,10 @@ pub fn flood_in_step(sender: &Peer, receiver: &Peer, count: u64, size: usize, wi
         receiver.wait_counted(sender.id(), sent, REPLY_TIMEOUT);
     }
     receiver.counted(sender.id())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn strings(value: &Value) -> Vec<String> {

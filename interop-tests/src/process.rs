@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::fail;
 use crate::log::{Event, Log, Mark};
 use crate::netns::Host;
+use crate::usage::Usage;
 
 /// A running program and what it has printed so far.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ impl Process {
     /// What failures call it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it costs.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
     }
 
     /// Writes a line to its standard input.

@@ -60,7 +60,17 @@ pub fn namespaces() -> Result<(), Missing> {
     PROVIDED.get_or_init(install_namespace_tools).clone()
 }
 
-/// Provides an adapter that runs a node of ours: `zyre-rs-peer`, or `zyre-rpc-peer` with actors on it.
+/// Provides the library that, preloaded, gives a process another time of day (Debian's `libfaketime`).
+///
+/// # Errors
+/// [`Missing`] when it cannot be installed.
+pub fn faketime() -> Result<PathBuf, Missing> {
+    static PROVIDED: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
+    PROVIDED.get_or_init(install_faketime).clone()
+}
+
+/// Provides an adapter that runs a node of ours: `zyre-rs-peer`, `zyre-rpc-peer` with actors on it, `zyre-mesh-peer`
+/// (many nodes) or `zyre-soak-peer`.
 ///
 /// # Errors
 /// [`Missing`] when Cargo has not built it next to the tests.
@@ -181,6 +191,19 @@ fn install_namespace_tools() -> Result<(), Missing> {
     let probe = format!("zyrt{}-probe", std::process::id());
     run(Command::new("ip").args(["netns", "add", &probe]))?;
     run(Command::new("ip").args(["netns", "del", &probe]))
+}
+
+fn install_faketime() -> Result<PathBuf, Missing> {
+    // In the folder of the machine's architecture.
+    let library = || {
+        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        let mut files = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+        files.find(|file| file.is_file())
+    };
+    if library().is_none() {
+        apt(&["libfaketime"])?;
+    }
+    library().ok_or_else(|| Missing::new("libfaketime is installed without libfaketimeMT.so.1"))
 }
 
 /// Installs Debian packages; does nothing when none are wanted.

@@ -9,7 +9,7 @@
 use crate::wire::Endpoint;
 use crate::{
     ConnectError, Event, GroupError, GroupName, Membership, Message, NodeBuilder, Peer, PeerId, SendError,
-    Stats,
+    Stats, TrustError, TrustedKeys,
 };
 use std::io;
 use std::panic::resume_unwind;
@@ -190,6 +190,14 @@ impl Node {
     /// When the endpoint cannot be understood, its host name cannot be resolved, or the node has stopped.
     pub fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
         self.0.runtime.wait(self.0.node.connect(endpoint))
+    }
+
+    /// See [`Node::set_trusted`](crate::Node::set_trusted).
+    ///
+    /// # Errors
+    /// When the node has no key of its own or has stopped; nothing has changed then.
+    pub fn set_trusted(&self, trusted: TrustedKeys) -> Result<(), TrustError> {
+        self.0.runtime.wait(self.0.node.set_trusted(trusted))
     }
 
     /// Counters since the start.

@@ -1,7 +1,11 @@
 //! The settings of a node, in the order a user meets them, and `start`.
 
 use crate::config::Config;
-use crate::{EndpointPolicy, Events, LinkLimit, NetworkKey, Node, Overflow, PeerId, StartError, Timers};
+use crate::proto::Authorize;
+use crate::{
+    Applicant, EndpointPolicy, Events, LinkLimit, NetworkKey, Node, NodeKey, Overflow, PeerId, StartError,
+    Timers, TrustedKeys,
+};
 use std::time::Duration;
 
 /// Settings for a node that has not started yet; made by [`Node::builder`](crate::Node::builder).
@@ -56,18 +60,77 @@ impl NodeBuilder {
         self
     }
 
+    /// Gives this node a key of its own and lets in only nodes whose keys are in the list; everything sent is encrypted.
+    ///
+    /// Every connection is secured by CURVE (RFC 26) with this node's pair; a peer proves its own. The node's UUID is
+    /// [`NodeKey::peer_id`], so it survives restarts and nobody else can take it: a UUID that belongs to a trusted key is used with
+    /// that key or not at all, and any other UUID (zyre C makes random ones) stays with the key that first proved it for as
+    /// long as the peer is known. Who breaks that is refused, and [`Event::KeyMismatch`](crate::Event::KeyMismatch) tells.
+    ///
+    /// Excludes [`network_key`](Self::network_key), and an [`id`](Self::id) other than the key's. Endpoints given to
+    /// [`connect`](Self::connect) and [`gossip_connect`](Self::gossip_connect) need the other side's public key behind a `|` then.
+    ///
+    /// # Example
+    /// ```
+    /// # use zyre_rs::{Node, NodeKey, TrustedKeys};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let (cam_key, viewer_key) = (NodeKey::generate()?, NodeKey::generate()?); // each made and kept on its own machine
+    /// let network = zyre_rs::MemoryNetwork::new(); // leave `network` out to use the LAN
+    /// let trusted = TrustedKeys::from_iter([viewer_key.public_key()]);
+    /// let (cam, _) = Node::builder("cam-1").node_key(cam_key.clone(), trusted).network(&network).start().await?;
+    /// let trusted = TrustedKeys::from_iter([cam_key.public_key()]);
+    /// let (viewer, _) = Node::builder("viewer").node_key(viewer_key, trusted).network(&network).start().await?;
+    /// assert!(viewer.wait_until(|members| members.peer(cam_key.peer_id()).is_some()).await);
+    /// assert_eq!(cam.id(), cam_key.peer_id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn node_key(mut self, key: NodeKey, trusted: TrustedKeys) -> Self {
+        self.config.node_key = Some((key, trusted));
+        self
+    }
+
+    /// Asks the application about every peer before its [`Enter`](crate::Event::Enter): `Ok` lets it in, `Err` says why not;
+    /// everybody is let in by default.
+    ///
+    /// Asked once per session, in open mode too (where nothing an applicant says is proven). It **must not block**: the whole
+    /// node waits for it, so look something up that is in memory. The connection of a peer that is refused is closed and nothing of it reaches the
+    /// application; it is counted (`authorization_refused`), logged at info with the reason, and left alone for 2 s, then longer
+    /// with each refusal up to 60 s, before it may ask again. A panic refuses.
+    ///
+    /// What it decides is who reaches this node, not who knows of it: a peer that is refused may have met this node's HELLO with
+    /// its name, headers and groups, and takes it for a peer that is silent. Keys keep others from that as well.
+    ///
+    /// # Example
+    /// ```
+    /// # use zyre_rs::Node;
+    /// let builder = Node::builder("vault").authorize(|applicant| match applicant.headers.get("X-ROLE") {
+    ///     Some("camera") => Ok(()),
+    ///     other => Err(format!("role {other:?} has no business here")),
+    /// });
+    /// ```
+    pub fn authorize(
+        mut self,
+        decide: impl Fn(&Applicant) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.authorize = Some(Authorize::new(decide));
+        self
+    }
+
     /// Uses this UUID instead of a random one; for identities that survive a restart.
     ///
-    /// No two nodes may share one: [`Event::IdentityConflict`](crate::Event::IdentityConflict) tells if they do.
+    /// No two nodes may share one: [`Event::IdentityConflict`](crate::Event::IdentityConflict) tells if they do. With a
+    /// [`node_key`](Self::node_key) the key decides.
     pub fn id(mut self, id: PeerId) -> Self {
         self.config.id = Some(id);
         self
     }
 
-    /// UDP port of the beacons; 5670 by default, 5669 with a [`network_key`](Self::network_key). Nodes on different ports do
-    /// not see each other.
+    /// UDP port of the beacons; 5670 by default, 5669 with a [`network_key`](Self::network_key) or [`node_key`](Self::node_key).
+    /// Nodes on different ports do not see each other.
     ///
-    /// Keep secured networks away from the port of open ones: their beacons are longer, and one of them ends a pyre node.
+    /// Keep secured networks away from the port of open ones: their beacons are longer, and one of them ends a pyre node. So
+    /// 5670 with a key is refused.
     pub fn beacon_port(mut self, port: u16) -> Self {
         self.config.beacon_port = Some(port);
         self
@@ -128,7 +191,8 @@ impl NodeBuilder {
     /// Connects to a peer's endpoint (`tcp://192.168.1.5:9000` or with a host name) without discovery, and again whenever
     /// it is lost. May be given several times.
     ///
-    /// A host name is looked up once, at the start, for an IPv4 address. One of the two sides is enough.
+    /// A host name is looked up once, at the start, for an IPv4 address. One of the two sides is enough. With a
+    /// [`node_key`](Self::node_key) the other node's public key follows: `tcp://192.168.1.5:9000|KEY`.
     pub fn connect(mut self, endpoint: impl Into<String>) -> Self {
         self.config.connect.push(endpoint.into());
         self
@@ -143,7 +207,8 @@ impl NodeBuilder {
     }
 
     /// Publishes this node to the gossip hub at this endpoint (`tcp://hub.local:9999`) and learns of others there. May be
-    /// given several times. A hub that is not there yet or goes away is tried again, every 2 s at the latest.
+    /// given several times. A hub that is not there yet or goes away is tried again, every 2 s at the latest. With a
+    /// [`node_key`](Self::node_key) the hub's public key follows: `tcp://hub.local:9999|KEY`.
     pub fn gossip_connect(mut self, endpoint: impl Into<String>) -> Self {
         self.config.gossip_connect.push(endpoint.into());
         self

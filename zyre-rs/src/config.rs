@@ -1,6 +1,7 @@
 //! Everything that can be set on a builder, before it is checked.
 
-use crate::{EndpointPolicy, LinkLimit, NetworkKey, Overflow, PeerId, Timers};
+use crate::proto::Authorize;
+use crate::{EndpointPolicy, LinkLimit, NetworkKey, NodeKey, Overflow, PeerId, Timers, TrustedKeys};
 
 /// Everything set on a [`NodeBuilder`](crate::NodeBuilder), validated when the node starts.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Config {
     /// The usual one of the mode unless set.
     pub(crate) beacon_port: Option<u16>,
     pub(crate) network_key: Option<NetworkKey>,
+    pub(crate) node_key: Option<(NodeKey, TrustedKeys)>,
+    pub(crate) authorize: Option<Authorize>,
     pub(crate) interface: Option<String>,
     pub(crate) ipv6: bool,
     pub(crate) tcp_port: u16,
@@ -51,6 +54,8 @@ impl Config {
             beacon: true,
             beacon_port: None,
             network_key: None,
+            node_key: None,
+            authorize: None,
             interface: None,
             ipv6: false,
             tcp_port: 0,
@@ -70,7 +75,11 @@ impl Config {
     }
 
     pub(crate) fn beacon_port(&self) -> u16 {
-        let usual = if self.network_key.is_some() { Self::SECURED_BEACON_PORT } else { Self::BEACON_PORT };
+        let usual = if self.is_secured() { Self::SECURED_BEACON_PORT } else { Self::BEACON_PORT };
         self.beacon_port.unwrap_or(usual)
+    }
+
+    pub(crate) const fn is_secured(&self) -> bool {
+        self.network_key.is_some() || self.node_key.is_some()
     }
 }

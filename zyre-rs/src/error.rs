@@ -41,9 +41,18 @@ pub enum StartError {
         /// What is wrong and what an endpoint looks like.
         problem: String,
     },
+    /// The keys contradict each other or the UUID, or the node's own is of no use; the text says which and what to do.
+    #[error("{0}")]
+    Keys(&'static str),
     /// The timers contradict each other or are zero; the text says which. See [`Timers`](crate::Timers).
     #[error("{0}")]
     InvalidTimeout(&'static str),
+    /// A network with a key was given UDP port 5670. Open nodes are there, and a secured beacon ends a pyre node.
+    #[error(
+        "UDP port 5670 is for networks without a key: a secured beacon ends every pyre node there; \
+         leave the beacon port out (5669 then), or give all nodes of this network another one"
+    )]
+    OpenBeaconPort,
     /// The TCP mailbox could not be opened: mostly a port in use or an address this host does not have.
     #[error("cannot open the mailbox at {address}: {source}; {remedy}")]
     Mailbox {
@@ -134,6 +143,18 @@ pub enum GroupError {
         /// The one that was not joined.
         group: GroupName,
     },
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// The trusted keys could not be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// The node is open or has a network key; nothing has changed.
+    #[error("this node has no key of its own, so it trusts no keys one by one; start it with `node_key`")]
+    NoNodeKey,
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,

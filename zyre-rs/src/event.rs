@@ -5,6 +5,7 @@
 //! Between peers there is no order. `Exit` implies leaving every group; no `Leave` precedes it.
 
 use crate::wire::Endpoint;
+use crate::zmtp::curve::PublicKey;
 use crate::{GroupName, Message, PeerId};
 use bytes::Bytes;
 use std::fmt;
@@ -104,6 +105,16 @@ pub enum Event {
         /// Where the other one is.
         address: IpAddr,
     },
+    /// Somebody uses a UUID with a key that it does not belong to, or shows another public key than the one it has proven. It was
+    /// refused. At most one in ten seconds; secured nodes only.
+    KeyMismatch {
+        /// The UUID in question.
+        peer: PeerId,
+        /// Where the other one is.
+        address: IpAddr,
+        /// The key it has proven or, in a beacon, shown; beacons can be forged.
+        key: PublicKey,
+    },
 }
 
 impl Event {
@@ -119,11 +130,12 @@ impl Event {
             | Self::Silent { peer, .. }
             | Self::Leader { peer, .. }
             | Self::Exit { peer, .. }
-            | Self::IdentityConflict { peer, .. } => *peer,
+            | Self::IdentityConflict { peer, .. }
+            | Self::KeyMismatch { peer, .. } => *peer,
         }
     }
 
-    /// The peer's name; empty for an identity conflict.
+    /// The peer's name; empty for an identity conflict and a key mismatch.
     pub fn name(&self) -> &str {
         match self {
             Self::Enter { name, .. }
@@ -135,7 +147,7 @@ impl Event {
             | Self::Silent { name, .. }
             | Self::Leader { name, .. }
             | Self::Exit { name, .. } => name,
-            Self::IdentityConflict { .. } => "",
+            Self::IdentityConflict { .. } | Self::KeyMismatch { .. } => "",
         }
     }
 
@@ -195,6 +207,7 @@ impl Event {
             Self::Leader { .. } => "LEADER",
             Self::Exit { .. } => "EXIT",
             Self::IdentityConflict { .. } => "IDENTITY-CONFLICT",
+            Self::KeyMismatch { .. } => "KEY-MISMATCH",
         }
     }
 }
@@ -222,6 +235,8 @@ pub enum ExitReason {
     LinkFull,
     /// It sent more than 1,000 malformed messages in ten seconds. It is greeted anew after 30 s.
     ProtocolErrors,
+    /// Its key is no longer trusted (see [`Node::set_trusted`](crate::Node::set_trusted)).
+    Untrusted,
 }
 
 impl ExitReason {
@@ -236,6 +251,7 @@ impl ExitReason {
             Self::MessagesLost { .. } => "messages-lost",
             Self::LinkFull => "link-full",
             Self::ProtocolErrors => "protocol-errors",
+            Self::Untrusted => "untrusted",
         }
     }
 }

@@ -51,7 +51,10 @@ impl FromStr for PeerId {
     type Err = InvalidPeerId;
 
     fn from_str(text: &str) -> Result<Self, InvalidPeerId> {
-        uuid::Uuid::try_parse(text).map(|uuid| Self(uuid.into_bytes())).map_err(|_| InvalidPeerId)
+        // With braces round it, or as a URN, it is longer; that parser takes them too.
+        let usual = Some(text).filter(|text| matches!(text.len(), 32 | 36));
+        let uuid = usual.and_then(|text| uuid::Uuid::try_parse(text).ok()).ok_or(InvalidPeerId)?;
+        Ok(Self(uuid.into_bytes()))
     }
 }
 
@@ -164,6 +167,15 @@ mod tests {
         assert_eq!(id.to_string().to_lowercase().parse(), Ok(id));
         assert_eq!("0001ABCD-4546-4748-494a-4b4c4d4e4f50".parse(), Ok(id));
         assert_eq!("0001".parse::<PeerId>(), Err(InvalidPeerId));
+    }
+
+    #[test]
+    fn a_peer_id_in_braces_or_as_a_urn_is_refused() {
+        for text in
+            ["{0001abcd-4546-4748-494a-4b4c4d4e4f50}", "urn:uuid:0001abcd-4546-4748-494a-4b4c4d4e4f50", ""]
+        {
+            assert_eq!(text.parse::<PeerId>(), Err(InvalidPeerId), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,9 @@
-//! The key of a secured network: 32 random bytes that all its nodes share.
+//! Keys: that of a network, which are 32 random bytes that all its nodes share, and that of a [node](NodeKey).
+
+mod node;
+mod zcert;
+
+pub use node::{InvalidNodeKey, NodeKey};
 
 use crate::zmtp::curve::{KeyPair, PublicKey};
 use dryoc::classic::crypto_kdf::{crypto_kdf_hkdf_sha256_expand, crypto_kdf_hkdf_sha256_extract};
@@ -77,6 +82,11 @@ impl NetworkKey {
         1 + self.others.len()
     }
 
+    /// Whether a node with this key talks to one that shows this public key.
+    pub fn accepts(&self, shown: &PublicKey) -> bool {
+        self.pairs().iter().any(|pair| pair.public() == *shown)
+    }
+
     /// The public CURVE key that the first of the keys stands for: what beacons show, a fingerprint of the network.
     pub fn public_key(&self) -> PublicKey {
         derive(&self.first).public()
@@ -92,6 +102,14 @@ impl NetworkKey {
             text.push(digit(byte & 15));
         }
         text
+    }
+
+    /// The CURVE pair that the first key stands for, as a certificate of czmq; with it zyre C joins the network.
+    ///
+    /// It holds a secret that lets its reader in: write it to a file for its owner alone. `name` is for people; signs that
+    /// czmq could not read back are left out of it.
+    pub fn to_zcert(&self, name: &str) -> Zeroizing<String> {
+        zcert::write(&derive(&self.first), name)
     }
 
     /// The pairs of all keys, the first first.
@@ -172,7 +190,16 @@ mod tests {
         let both: NetworkKey = text.parse().unwrap();
         let publics: Vec<_> = both.pairs().iter().map(KeyPair::public).collect();
         assert_eq!(publics, [one.public_key(), two.public_key()]);
-        assert_eq!(one.accepting(two).pairs().len(), 2);
+        assert!(one.accepts(&one.public_key()) && !one.accepts(&two.public_key()));
+        let shown = two.public_key();
+        assert!(one.accepting(two).accepts(&shown));
+    }
+
+    #[test]
+    fn its_certificate_holds_the_derived_pair() {
+        let key = NetworkKey::from_bytes([7; 32]);
+        let read: NodeKey = key.to_zcert("mesh").parse().unwrap();
+        assert_eq!(read.public_key(), key.public_key());
     }
 
     #[test]

@@ -19,7 +19,12 @@ mod builder;
 mod config;
 mod error;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
+#[cfg(feature = "net")]
+mod interfaces;
 #[cfg(feature = "net")]
 mod key;
 #[cfg(feature = "net")]
@@ -33,6 +38,7 @@ pub mod proto;
 #[cfg(feature = "net")]
 mod scout;
 mod settings;
+mod trust;
 pub mod wire;
 pub mod zmtp;
 
@@ -41,11 +47,13 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[cfg(feature = "net")]
 pub use builder::NodeBuilder;
-pub use error::{ConnectError, GroupError, SendError, StartError};
+pub use error::{ConnectError, GroupError, SendError, StartError, TrustError};
 pub use event::{Event, ExitReason, Headers};
 pub use id::{GroupName, GroupNameTooLong, InvalidPeerId, PeerId, printable};
 #[cfg(feature = "net")]
-pub use key::{InvalidNetworkKey, NetworkKey};
+pub use interfaces::{Interface, interfaces};
+#[cfg(feature = "net")]
+pub use key::{InvalidNetworkKey, InvalidNodeKey, NetworkKey, NodeKey};
 #[cfg(feature = "net")]
 pub use membership::{Membership, Peer};
 pub use message::{AsFrame, Message};
@@ -60,4 +68,6 @@ pub use node::{Node, Stats};
 #[cfg(feature = "net")]
 pub use scout::{Scout, Sighting};
 pub use settings::{EndpointPolicy, LinkLimit, Overflow, Timers};
+pub use trust::{Applicant, InvalidTrustedKeys, TrustedKeys};
 pub use wire::Endpoint;
+pub use zmtp::curve::{InvalidKey, PublicKey};

@@ -21,6 +21,8 @@ pub struct Peer {
     pub endpoint: Endpoint,
     /// What it says of itself; sent once, with its HELLO.
     pub headers: Headers,
+    /// Which version of this crate it says it is made with ([`VERSION`](crate::VERSION)); `None` for other implementations.
+    pub version: Option<Arc<str>>,
     /// The groups it is in.
     pub groups: Arc<BTreeSet<GroupName>>,
 }

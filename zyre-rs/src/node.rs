@@ -1,12 +1,15 @@
 //! The handle to a running node. Sending goes from here straight to the links (`net/outbox.rs`); everything
 //! else is asked of the driver (`net/driver.rs`).
 
+mod trust;
+
 use crate::config::Config;
 use crate::membership::{Entry, Membership, Peer, View};
 use crate::net::counters::Counters;
 use crate::net::inbox::Inbox;
 use crate::net::outbox::{Head, LinkStats, Outbox, Refused};
 use crate::net::request::{Ask, Driver, Request};
+use crate::net::security::Security;
 use crate::net::setup::{self, check::group_bytes};
 use crate::proto::Input;
 use crate::wire::Endpoint;
@@ -70,6 +73,7 @@ pub(crate) struct Handle {
     pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
     pub(crate) gossip_addresses: Vec<SocketAddr>,
+    pub(crate) security: Security,
     pub(crate) abandoned: Arc<tokio::sync::Notify>,
 }
 
@@ -245,6 +249,7 @@ impl Node {
         match self.whisper_now(peer, message.frames()) {
             Ok(()) => take_turns(message.size()).await,
             Err(WhisperRefused::Unknown) => return Err(SendError::UnknownPeer(peer)),
+            Err(WhisperRefused::Link(Refused::Cut)) => return Err(Refused::Cut.by(peer)),
             Err(WhisperRefused::Link(_)) => {
                 self.send_patiently(peer, Head::Whisper, message.frames()).await?
             }
@@ -270,8 +275,13 @@ impl Node {
         self.check(&message)?;
         let (mut queued, slow) = self.shout_now(&group, message.frames());
         let mut failed = None;
-        for peer in slow {
-            match self.send_patiently(peer, Head::Shout(&group), message.frames()).await {
+        for (peer, refused) in slow {
+            let sent = match refused {
+                // By this very shout: there is no link left to ask.
+                Refused::Cut => Err(refused.by(peer)),
+                _ => self.send_patiently(peer, Head::Shout(&group), message.frames()).await,
+            };
+            match sent {
                 Ok(()) => queued += 1,
                 Err(SendError::UnknownPeer(_)) => {}
                 Err(error) => failed = failed.or(Some(error)),
@@ -290,9 +300,7 @@ impl Node {
         self.check(&message)?;
         self.whisper_now(peer, message.frames()).map_err(|refused| match refused {
             WhisperRefused::Unknown => SendError::UnknownPeer(peer),
-            WhisperRefused::Link(Refused::Full) => SendError::Full { peer },
-            WhisperRefused::Link(Refused::Cut) => SendError::Disconnected { peer },
-            WhisperRefused::Link(Refused::Closed) => SendError::Reconnecting { peer },
+            WhisperRefused::Link(refused) => refused.by(peer),
         })
     }
 
@@ -305,7 +313,7 @@ impl Node {
         let message = message.into();
         self.check(&message)?;
         let (queued, slow) = self.shout_now(&group, message.frames());
-        slow.first().map_or(Ok(queued), |peer| Err(SendError::Full { peer: *peer }))
+        slow.first().map_or(Ok(queued), |(peer, refused)| Err(refused.by(*peer)))
     }
 
     fn check(&self, message: &Message) -> Result<(), SendError> {
@@ -331,15 +339,15 @@ impl Node {
     }
 
     /// Serves every member whose link has room; the others are returned.
-    fn shout_now(&self, group: &GroupName, frames: &[Bytes]) -> (usize, Vec<PeerId>) {
+    fn shout_now(&self, group: &GroupName, frames: &[Bytes]) -> (usize, Vec<(PeerId, Refused)>) {
         let membership = self.0.membership.get();
         let mut queued = 0;
         let mut slow = Vec::new();
         for entry in membership.entries_in(group.as_bytes()) {
-            let sent = entry.link.as_ref().map(|link| link.send_content(Head::Shout(group), frames));
-            match sent {
-                Some(Ok(())) => queued += 1,
-                _ => slow.push(entry.peer.id),
+            let link = entry.link.as_ref().ok_or(Refused::Closed);
+            match link.and_then(|link| link.send_content(Head::Shout(group), frames)) {
+                Ok(()) => queued += 1,
+                Err(refused) => slow.push((entry.peer.id, refused)),
             }
         }
         (queued, slow)
@@ -367,7 +375,7 @@ impl Node {
             };
             let room = async {
                 match (refused, &link) {
-                    (Refused::Cut, _) => Err(SendError::Disconnected { peer }),
+                    (Refused::Cut, _) => Err(refused.by(peer)),
                     (Refused::Full, Some(link)) => {
                         link.wait_for_space(head, frames).await;
                         Ok(())
@@ -408,7 +416,8 @@ impl Node {
     }
 
     /// Connects to a node's mailbox (`tcp://192.168.1.5:9000` or with a host name) without discovery, and again whenever
-    /// it is lost. Returns before the connection is there: `Enter` tells.
+    /// it is lost. Returns before the connection is there: `Enter` tells. With a
+    /// [`node_key`](NodeBuilder::node_key) the other node's public key follows: `tcp://192.168.1.5:9000|KEY`.
     ///
     /// # Errors
     /// When the endpoint cannot be understood or its host name not be resolved.
@@ -416,10 +425,10 @@ impl Node {
     /// # Cancel safety
     /// Dropped early, nothing has happened.
     pub async fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
-        let resolved = setup::resolve(endpoint)
+        let (endpoint, key) = setup::resolve(endpoint, &self.0.security)
             .await
             .map_err(|problem| ConnectError::InvalidEndpoint { text: endpoint.to_owned(), problem })?;
-        self.0.driver.tell_ordered(Input::Dial(resolved)).await.map_err(|_| ConnectError::Stopped)
+        self.0.driver.tell_ordered(Input::Dial { endpoint, key }).await.map_err(|_| ConnectError::Stopped)
     }
 
     /// Counters since the start.

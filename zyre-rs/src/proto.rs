@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod budget;
+mod bug;
 mod election;
 #[cfg_attr(not(feature = "net"), allow(dead_code, unused_imports, reason = "only the shell drives it"))]
 pub(crate) mod gossip;
@@ -29,15 +30,18 @@ pub mod sim;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+pub(crate) mod trust;
 
 #[cfg(feature = "net")]
 pub(crate) use node::same_prefix;
 pub use node::{Config, Node};
 
 pub use peer::PeerView;
+pub use trust::{Authorize, Trust};
 
 use crate::wire::{Beacon, Command, Endpoint, Hello, HelloFields};
-use crate::{Event, GroupName, PeerId};
+use crate::zmtp::curve::PublicKey;
+use crate::{Event, GroupName, PeerId, TrustedKeys};
 use sequence::Flavour;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -66,6 +70,8 @@ pub enum Input {
         peer: PeerId,
         /// Where.
         endpoint: Endpoint,
+        /// Its public key, if the tuple names one.
+        key: Option<PublicKey>,
     },
     /// A HELLO arrived; the connection waits for [`Output::Accept`] or [`Output::Refuse`].
     Hello {
@@ -77,6 +83,8 @@ pub enum Input {
         source: SocketAddr,
         /// What it says.
         hello: Hello,
+        /// The public key that was proven on the connection; `None` where it is not secured.
+        key: Option<PublicKey>,
     },
     /// A new connection goes on without a HELLO, as libzmq does after a reset; it waits like after a HELLO.
     Resume {
@@ -88,6 +96,8 @@ pub enum Input {
         source: SocketAddr,
         /// The sequence of its first message.
         sequence: u16,
+        /// The public key that was proven on the connection; `None` where it is not secured.
+        key: Option<PublicKey>,
     },
     /// Any other message that is not content arrived on an accepted connection.
     Command {
@@ -162,7 +172,14 @@ pub enum Input {
     /// The application stands for leader in a group.
     Contest(GroupName),
     /// The application wants a peer at this endpoint, found or not.
-    Dial(Endpoint),
+    Dial {
+        /// Where.
+        endpoint: Endpoint,
+        /// Its public key, where that is needed.
+        key: Option<PublicKey>,
+    },
+    /// The application trusts these keys from now on; for [`Trust::Nodes`] only.
+    Trust(TrustedKeys),
     /// The interfaces in use have changed: own addresses with their prefix lengths.
     Subnets(Vec<(IpAddr, u8)>),
     /// The deadline has come.
@@ -195,6 +212,8 @@ pub enum Output {
         hello: Arc<HelloFields>,
         /// How the peer counts, as far as is known.
         flavour: Flavour,
+        /// The public key it has to prove; in a network with one key for all `None` is the own one.
+        key: Option<PublicKey>,
     },
     /// Say HELLO again in the stream of a link that is up, and count anew after it.
     Greet(LinkId),
@@ -234,6 +253,17 @@ pub enum Output {
     },
     /// Close a connection.
     Refuse(ConnId),
+    /// Close the connection of a peer that the application has refused, and tell the log.
+    TurnAway {
+        /// The connection.
+        conn: ConnId,
+        /// Whose it is.
+        peer: PeerId,
+        /// The name it gave.
+        name: Arc<str>,
+        /// What the application says.
+        reason: String,
+    },
     /// Send a beacon on every interface.
     Beacon {
         /// Whether it says goodbye (port 0).

@@ -1,10 +1,10 @@
 //! Listening for beacons without taking part: who is there, as far as beacons tell.
 
 use crate::net::beacon::{BeaconChannel, BeaconSockets, MAX_DATAGRAM};
-use crate::net::interface::{Family, InterfaceChoice};
 use crate::net::setup::open::list_interfaces;
 use crate::wire::{Beacon, Endpoint};
-use crate::{PeerId, StartError};
+use crate::zmtp::curve::PublicKey;
+use crate::{PeerId, StartError, interfaces};
 use std::net::SocketAddr;
 
 /// Listens for beacons and sends nothing.
@@ -35,6 +35,8 @@ pub struct Sighting {
     pub endpoint: Option<Endpoint>,
     /// Where the beacon came from.
     pub source: SocketAddr,
+    /// The public key it shows; `None` for a node in open mode.
+    pub key: Option<PublicKey>,
 }
 
 impl Scout {
@@ -46,11 +48,7 @@ impl Scout {
     /// # Errors
     /// When there is no such interface or the port cannot be listened on.
     pub fn listen(port: u16, interface: Option<&str>) -> Result<Self, StartError> {
-        let environment = std::env::var("ZSYS_INTERFACE").ok();
-        let choice = InterfaceChoice::from_settings(interface, environment.as_deref());
-        let chosen = choice
-            .select(Family::for_beacons(false), &list_interfaces()?)
-            .map_err(|error| StartError::UnknownInterface(error.to_string()))?;
+        let chosen = interfaces::select(interface, &list_interfaces()?)?;
         let sockets = BeaconSockets::listen_only(BeaconChannel::from_environment(port), &chosen)?;
         Ok(Self { sockets })
     }
@@ -69,7 +67,8 @@ impl Scout {
                 continue;
             }
             let endpoint = Endpoint::new(SocketAddr::new(datagram.source.ip(), beacon.port)).ok();
-            return Some(Sighting { id: beacon.id, endpoint, source: datagram.source });
+            let key = beacon.key.map(PublicKey::from_bytes);
+            return Some(Sighting { id: beacon.id, endpoint, source: datagram.source, key });
         }
     }
 }

@@ -3,11 +3,11 @@
 use crate::session::{Session, hold};
 use crate::stopwatch::{Span, Stopwatch, percentiles, rate};
 use crate::workload::{Checker, GROUP, Ring, SHOUT_PEERS, WINDOW, Workload};
-use crate::{Result, usage};
+use crate::{Result, curve, usage};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use std::convert::Infallible;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zyre_rs::{Event, Events, Message, Node, NodeBuilder, PeerId};
 
@@ -17,7 +17,8 @@ const BATCH: usize = 1024;
 const STARTED: &str = "X-STARTED";
 
 fn builder(session: &Session, name: &str) -> NodeBuilder {
-    Node::builder(name).interface("127.0.0.1").beacon_port(session.job.port)
+    let builder = Node::builder(name).interface("127.0.0.1").beacon_port(session.job.port);
+    if session.job.secured { builder.network_key(curve::key()) } else { builder }
 }
 
 /// Starts the receiving nodes, and receives, echoes or waits for newcomers.
@@ -30,7 +31,7 @@ pub(crate) async fn sink(session: Session) -> Result<Infallible> {
             }
             receive(session, nodes).await
         }
-        Workload::OneWay { .. } => {
+        Workload::OneWay { .. } | Workload::Curve { .. } => {
             let node = builder(&session, "sink").start().await?;
             receive(session, vec![node]).await
         }
@@ -53,7 +54,8 @@ pub(crate) async fn source(session: Session) -> Result<Infallible> {
         workload => {
             let peer = enter(&mut events).await?;
             match workload {
-                Workload::OneWay { .. } => whisper(session, &node, peer).await,
+                Workload::OneWay { .. } | Workload::Curve { .. } => whisper(session, &node, peer).await,
+                Workload::CurveAttack { .. } => attacked(session, &node, &mut events, peer).await,
                 Workload::Echo { .. } | Workload::Call => request(session, &node, &mut events, peer).await,
                 _ => ping(session, &node, &mut events, peer).await,
             }
@@ -172,30 +174,65 @@ async fn request(session: Session, node: &Node, events: &mut Events, peer: PeerI
 }
 
 async fn ping(session: Session, node: &Node, events: &mut Events, peer: PeerId) -> Result<Infallible> {
-    let size = session.job.workload.size();
-    let (ring, mut checker) = (Ring::new(size), Checker::new(size));
-    let (mut batch, mut times) = (Vec::with_capacity(BATCH), Vec::new());
-    for number in 0..session.job.total() {
-        if number == session.job.warmup {
-            session.measure();
-        }
-        let sent_at = Instant::now();
-        node.whisper(peer, Message::from(ring.payload(number))).await?;
-        while !batch.iter().any(|event| matches!(event, Event::Whisper { .. })) {
-            read(events, &mut batch).await?;
-        }
-        if number >= session.job.warmup {
-            times.push(sent_at.elapsed());
-        }
-        for event in batch.drain(..) {
-            first_frame(&event).map(|frame| checker.check(frame)).transpose()?;
-        }
-    }
+    let mut pings = Pings::new(&session, node, events, peer);
+    pings.round_trips(session.job.warmup).await?;
+    session.measure();
+    let times = pings.round_trips(session.job.count).await?;
     session.result(percentiles(times)).await
 }
 
+/// Quiet first; then the same while strangers do what they can.
+async fn attacked(session: Session, node: &Node, events: &mut Events, peer: PeerId) -> Result<Infallible> {
+    let target = node.peer(peer).ok_or("the peer has gone")?.endpoint.address();
+    let mut pings = Pings::new(&session, node, events, peer);
+    pings.round_trips(session.job.warmup).await?;
+    session.measure();
+    let quiet = pings.round_trips(session.job.count).await?;
+    let attack = curve::Attack::begin(peer, session.job.port, target);
+    let times = pings.round_trips(session.job.count).await?;
+    let done = attack.end()?;
+    session.result(curve::attack_numbers(quiet, times, &done)).await
+}
+
+/// Whispers that come back, one at a time.
+struct Pings<'a> {
+    node: &'a Node,
+    events: &'a mut Events,
+    peer: PeerId,
+    ring: Ring,
+    checker: Checker,
+    batch: Vec<Event>,
+    sent: u64,
+}
+
+impl<'a> Pings<'a> {
+    fn new(session: &Session, node: &'a Node, events: &'a mut Events, peer: PeerId) -> Self {
+        let size = session.job.workload.size();
+        let (ring, checker, batch) = (Ring::new(size), Checker::new(size), Vec::with_capacity(BATCH));
+        Self { node, events, peer, ring, checker, batch, sent: 0 }
+    }
+
+    async fn round_trips(&mut self, count: u64) -> Result<Vec<Duration>> {
+        let mut times = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            let sent_at = Instant::now();
+            self.node.whisper(self.peer, Message::from(self.ring.payload(self.sent))).await?;
+            while !self.batch.iter().any(|event| matches!(event, Event::Whisper { .. })) {
+                read(self.events, &mut self.batch).await?;
+            }
+            times.push(sent_at.elapsed());
+            self.sent += 1;
+            for event in self.batch.drain(..) {
+                first_frame(&event).map(|frame| self.checker.check(frame)).transpose()?;
+            }
+        }
+        Ok(times)
+    }
+}
+
+#[expect(clippy::disallowed_types, reason = "two processes of one machine have no other clock in common")]
 fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 /// The existing node: takes the time at each ENTER and answers, so that the newcomer may leave.

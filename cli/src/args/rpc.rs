@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::seconds;
+use crate::complete;
 
 /// Longest name of a method: with `svc/` before it, it still fits into a group's name.
 const MAX_METHOD: usize = 200;
@@ -40,7 +41,7 @@ Example:
   zyre methods worker-1 --json")]
 pub(crate) struct Methods {
     /// The peer's name, its UUID or at least the first four digits of that
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = NonEmptyStringValueParser::new(), add = complete::peers())]
     pub(crate) peer: String,
 }
 
@@ -63,7 +64,7 @@ Examples:
   zyre call calc.add '[1, 2]' --all          each provider's answer")]
 pub(crate) struct Call {
     /// What to call; the service is what stands before the last dot
-    #[arg(value_name = "SERVICE.METHOD", value_parser = method)]
+    #[arg(value_name = "SERVICE.METHOD", value_parser = method, add = complete::methods())]
     pub(crate) method: String,
 
     /// Parameters: an object, an array, a single value, or `-` to read them [default: {}]
@@ -71,7 +72,7 @@ pub(crate) struct Call {
     pub(crate) params: Option<Params>,
 
     /// Call this peer: its name, its UUID or at least the first four digits of that
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new(), add = complete::peers())]
     pub(crate) peer: Option<String>,
 
     /// Call every provider and print each answer, `NAME: RESULT`; exit code 1 if one of them fails
@@ -140,7 +141,7 @@ pub(crate) struct Serve {
     pub(crate) queue: Option<u32>,
 
     /// Be a worker of this pool too: join pool/NAME
-    #[arg(long, value_name = "NAME", value_parser = pool)]
+    #[arg(long, value_name = "NAME", value_parser = pool, add = complete::pools())]
     pub(crate) pool: Option<String>,
 
     /// End after this many answers
@@ -162,7 +163,7 @@ Example:
   zyre ping cam-1 --count 100 --interval 0.1")]
 pub(crate) struct Ping {
     /// The peer's name, its UUID or at least the first four digits of that
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = NonEmptyStringValueParser::new(), add = complete::peers())]
     pub(crate) peer: String,
 
     /// Stop after this many

@@ -1,10 +1,10 @@
 use super::*;
 
-fn read(line: &str) -> Args {
+pub(super) fn read(line: &str) -> Args {
     Args::read(line.split_whitespace()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn error(line: &str) -> String {
+pub(super) fn error(line: &str) -> String {
     let error = Args::read(line.split_whitespace()).expect_err("wrong usage");
     assert_eq!(error.exit_code(), 2);
     error.to_string()
@@ -15,12 +15,77 @@ fn the_definition_of_the_command_line_is_sound() {
     Args::full_command().debug_assert();
 }
 
+/// Every command with the words that lead to it, those below others and the hidden ones included.
+fn tree() -> Vec<(String, clap::Command)> {
+    fn walk(path: String, command: &clap::Command, all: &mut Vec<(String, clap::Command)>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            walk(format!("{path} {}", sub.get_name()), sub, all);
+        }
+        all.push((path, command.clone()));
+    }
+    let mut whole = Args::full_command();
+    whole.build();
+    let mut all = Vec::new();
+    walk("zyre".to_owned(), &whole, &mut all);
+    all
+}
+
+/// The words of the first `zyre …` in an example, as a shell parts them: what it does with its output is not looked at.
+fn words(example: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote, mut gap) = (Vec::new(), None::<String>, None, 0);
+    for c in example.get(example.find("zyre ")?..)?.chars() {
+        match c {
+            '|' | '<' | '>' | ')' if quote.is_none() => break,
+            ' ' if quote.is_none() && gap == 1 => break,
+            ' ' if quote.is_none() => (gap, words) = (1, words.into_iter().chain(word.take()).collect()),
+            '\'' | '"' if quote == Some(c) => quote = None,
+            '\'' | '"' if quote.is_none() => {
+                (quote, word, gap) = (Some(c), Some(word.unwrap_or_default()), 0)
+            }
+            c => {
+                gap = 0;
+                word.get_or_insert_default().push(c);
+            }
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in Args::full_command().get_subcommands() {
+    for (path, command) in tree() {
         let help = command.clone().render_long_help().to_string();
         let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("no example: {help}"));
-        assert!(examples.contains(command.get_name()), "{help}");
+        assert!(examples.contains(command.get_name()), "{path}: {help}");
+        assert!(command.get_about().is_some() || command.is_hide_set(), "{path} does not say what it does");
+    }
+}
+
+#[test]
+fn every_example_is_right_usage() {
+    for (path, command) in tree() {
+        let notes = command.get_after_help().expect("an example").to_string();
+        let (_, examples) = notes.split_once("Example").expect("an example");
+        for example in examples.lines().filter(|line| line.starts_with("  ")) {
+            let Some(words) = words(example) else { continue };
+            if let Err(error) = Args::read(&words) {
+                panic!("{path}: {words:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_refuses_what_it_does_not_know_and_names_what_is_missing() {
+    for (path, command) in tree() {
+        let unknown = error(&format!("{path} --nonsense"));
+        assert!(unknown.contains("'--nonsense'") && unknown.contains("--help"), "{path}: {unknown}");
+        if let Some(first) = command.get_positionals().find(|argument| argument.is_required_set()) {
+            let value = first.get_value_names().and_then(|names| names.first()).expect("built").to_string();
+            let missing = error(&path);
+            assert!(missing.contains(&format!("<{value}>")), "{path}: {missing}");
+        }
     }
 }
 
@@ -28,6 +93,10 @@ fn every_command_has_help_with_an_example() {
 fn the_overview_says_what_each_command_does() {
     let help = Args::full_command().render_help().to_string();
     for (command, about) in [
+        ("cheat", "Print a cookbook: lines to copy, by topic"),
+        ("completions", "Print the script that makes a shell complete, live names included"),
+        ("bench", "Measure whispers, shouts, calls and discovery against `zyre bench serve`"),
+        ("man", "Print a manual page, or write all of them"),
         ("scout", "List who is there without taking part"),
         ("peers", "Join in and list the peers with their groups and headers"),
         ("sub", "Print what happens in groups, and whispers"),
@@ -39,10 +108,12 @@ fn the_overview_says_what_each_command_does() {
         ("call", "Call a method and print its result"),
         ("serve", "Serve a method by a command of yours"),
         ("ping", "Measure round trips to a peer"),
-        ("key", "Make the key of a secured network, or show what others see of it"),
+        ("bag", "Record what is said, play it again, tell what is in a recording"),
+        ("key", "Make, show, export and change the keys of secured networks"),
+        ("doctor", "Check what this host, its network and its peers let a node do"),
         ("demo", "Show a pool with a slow worker and one that is killed; ends by itself"),
     ] {
-        assert!(help.contains(&format!("  {command:<8}  {about}\n")), "{help}");
+        assert!(help.contains(&format!("  {command:<11}  {about}\n")), "{help}");
     }
 }
 
@@ -75,12 +146,55 @@ fn options_not_given_leave_the_choice_to_the_library() {
 
 #[test]
 fn a_key_file_moves_the_default_port_and_no_other() {
-    for line in ["zyre --key-file k sub g", "zyre sub g --key-file k"] {
+    for line in ["zyre --key-file k sub g", "zyre sub g --key-file k", "zyre --cert c sub g --trust t"] {
         assert_eq!(read(line).options.port, 5669);
     }
     for line in ["zyre --key-file k sub g --port 5670", "zyre --port 5670 sub g --key-file k", "zyre sub g"] {
         assert_eq!(read(line).options.port, 5670);
     }
+}
+
+#[test]
+fn files_that_make_no_mode_together_are_refused_with_the_remedy() {
+    for (line, remedy) in [
+        ("zyre --key-file k sub g --cert c --trust t", "--key-file and --cert exclude each other"),
+        ("zyre sub g --key-file k --trust t", "--key-file and --trust exclude each other"),
+        ("zyre --cert c sub g", "--cert needs --trust FILE"),
+        ("zyre sub g --trust t", "--trust needs --cert FILE"),
+        ("zyre key show --key-file k --cert c", "exclude each other"),
+    ] {
+        let error = error(line);
+        assert!(error.contains(remedy), "{line}: {error}");
+    }
+    let Command::Key(Key::Show { file: None }) = read("zyre key show --cert c").command else {
+        panic!("a key is looked at without a list")
+    };
+    assert!(
+        matches!(read("zyre --cert c cheat").command, Command::Cheat(_)),
+        "what starts no node needs no mode"
+    );
+}
+
+#[test]
+fn a_line_that_is_still_typed_is_read_as_far_as_it_goes() {
+    for (line, port) in [
+        ("zyre --port 7 whisper", 7),
+        ("zyre whisper --port 7 --nonsense cam", 7),
+        ("zyre whisper --key-file k --header", SECURED_PORT),
+        ("zyre", OPEN_PORT),
+    ] {
+        let words = line.split(' ').map(OsString::from);
+        let (options, repeatable) =
+            Args::read_unfinished(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(options.port, port, "{line}");
+        assert!(repeatable.headers.is_empty(), "{line}");
+    }
+    assert!(
+        Args::read_unfinished("zyre sub a --port soon".split(' ').map(OsString::from)).is_err(),
+        "which network?"
+    );
+    let words = "zyre --connect c1 sub --connect c2 x".split(' ').map(OsString::from);
+    assert_eq!(Args::read_unfinished(words).expect("usage").1.connect, ["c1", "c2"]);
 }
 
 #[test]
@@ -102,7 +216,10 @@ fn repeated_options_add_up_wherever_they_stand() {
 fn the_environment_names_variables_for_name_interface_and_port() {
     let command = Args::full_command();
     let variables: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
-    assert_eq!(variables, ["ZYRE_NAME", "ZYRE_INTERFACE", "ZYRE_PORT", "ZYRE_KEY_FILE"]);
+    assert_eq!(
+        variables,
+        ["ZYRE_NAME", "ZYRE_INTERFACE", "ZYRE_PORT", "ZYRE_KEY_FILE", "ZYRE_CERT", "ZYRE_TRUST"]
+    );
 }
 
 #[test]
@@ -211,6 +328,20 @@ fn wrong_usage_names_the_remedy() {
         ("zyre serve a.b --echo --concurrency 0", "1.."),
         ("zyre ping w --interval soon", "for example 2 or 0.5"),
         ("zyre methods", "<PEER>"),
+        ("zyre cheet", "'cheat'"),
+        ("zyre bench whisper --duration 0", "measuring takes time, for example 10 or 0.5"),
+        ("zyre bench whisper --size 99999999999", "0..=16777216"),
+        ("zyre bench call --clients 0", "1..=1000"),
+        ("zyre bench shout --rate 0", "from 0.001 on"),
+        ("zyre bench call --csv --json", "cannot be used with"),
+        ("zyre bench discovery --size 5", "'--size'"),
+        ("zyre bench calls", "'call'"),
+        ("zyre completions csh", "[possible values: bash, zsh, fish]"),
+        ("zyre man shout --dir d", "cannot be used with"),
+        ("zyre key show --key-file k --trust t", "exclude each other"),
+        ("zyre key rotat", "'rotate'"),
+        ("zyre call a.b --timeout", "--timeout <SECONDS>"),
+        ("zyre shout g m --cuont 2", "'--count'"),
     ] {
         let error = error(line);
         assert!(error.contains(remedy), "{line}: {error}");

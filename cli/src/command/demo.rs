@@ -6,6 +6,7 @@
 mod crew;
 
 use crate::args::{OPEN_PORT, SECURED_PORT};
+use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::output::{Board, Stage, Total, WorkerLine, counted};
 use crate::session::Session;
@@ -46,6 +47,11 @@ enum Act {
 }
 
 pub(crate) async fn run(mut session: Session) -> Result<(), Failure> {
+    if let Credentials::Node(..) = session.credentials {
+        let problem =
+            "the demo starts several nodes, and a node key is for one; leave --cert and --trust away";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
     // Where real nodes are.
     if [OPEN_PORT, SECURED_PORT].contains(&session.options.port) {
         session.options.port = free_port().map_err(Failure::Process)?;

@@ -90,7 +90,7 @@ impl Pace {
 
 /// When the message after `sent` others is due. The rate is at least 0.001 (see `args`).
 #[expect(clippy::cast_precision_loss, reason = "2^53 messages are out of reach")]
-fn due_after(sent: u64, rate: f64) -> Duration {
+pub(super) fn due_after(sent: u64, rate: f64) -> Duration {
     Duration::try_from_secs_f64(sent as f64 / rate).unwrap_or_default()
 }
 

@@ -9,7 +9,7 @@ use zyre_rs::{Event, ExitReason, Headers, Message, PeerId, printable};
 
 /// The fields of an event in the order JSON shows them.
 #[derive(Serialize)]
-pub(super) struct EventLine<'a> {
+pub(crate) struct EventLine<'a> {
     event: &'static str,
     #[serde(serialize_with = "as_text")]
     peer: PeerId,

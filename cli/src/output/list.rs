@@ -73,7 +73,7 @@ pub(super) fn or_dash(text: &str) -> String {
 }
 
 /// Columns as wide as their widest cell; nothing at all without rows.
-pub(super) fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut lines = vec![titles.map(str::to_owned)];
     lines.extend(rows);
     if lines.len() == 1 {

@@ -1,7 +1,14 @@
 //! The command as its users run it: processes on loopback, on a UDP port of their own per test.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers included")]
 
+mod bench;
+mod cheat;
+mod complete;
+mod doctor;
+mod launch;
+mod node_keys;
 mod process;
+mod rotation;
 mod secured;
 
 use process::{Network, json};
@@ -17,10 +24,7 @@ fn wrong_usage_exits_with_2_and_names_the_remedy() {
 
 #[test]
 fn help_shows_an_example_and_goes_to_standard_output() {
-    for command in [
-        "scout", "peers", "sub", "shout", "whisper", "chat", "services", "methods", "call", "serve", "ping",
-        "demo",
-    ] {
+    for command in ["scout", "shout", "demo"] {
         let ended = Network::new().zyre([command, "--help"]).finish();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains(&format!("zyre {command}")), "{ended:?}");
@@ -220,9 +224,11 @@ fn a_reader_that_goes_away_ends_sub_quietly_with_0() {
     let network = Network::new();
     let mut sub = network.zyre(["sub", "g"]);
     sub.close_stdout();
-    // The first line lets the pipe close, a later one finds it closed; one sender might be too quick for that.
-    for _ in 0..2 {
-        network.zyre(["shout", "g", "m", "--timeout", "2"]).finish();
+    // The first line lets the pipe close, a later one finds it closed; a sender may be too quick for that, or too slow.
+    for _ in 0..10 {
+        if sub.is_running() {
+            network.zyre(["shout", "g", "m", "--timeout", "2"]).finish();
+        }
     }
     let ended = sub.finish();
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -37,9 +38,21 @@ impl Network {
         Self { port: socket.local_addr().expect("bound").port() }
     }
 
+    /// The UDP port of their beacons.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts a command with empty input.
     pub(crate) fn zyre<const N: usize>(&self, args: [&str; N]) -> Zyre {
-        self.zyre_with_input(args, b"")
+        self.zyre_of(&args)
+    }
+
+    /// Starts a command with empty input.
+    pub(crate) fn zyre_of(&self, args: &[&str]) -> Zyre {
+        let mut zyre = self.start(Command::new(env!("CARGO_BIN_EXE_zyre")).args(args));
+        zyre.end_input();
+        zyre
     }
 
     /// Starts a command that reads this input. It must fit into a pipe (64 KiB).
@@ -52,12 +65,22 @@ impl Network {
 
     /// Starts a command whose input stays open.
     pub(crate) fn zyre_typing<const N: usize>(&self, args: [&str; N]) -> Zyre {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_zyre"))
-            .args(args)
+        self.start(Command::new(env!("CARGO_BIN_EXE_zyre")).args(args))
+    }
+
+    /// Starts a program that has this network and finds the command by its name; its input stays open.
+    pub(crate) fn start(&self, program: &mut Command) -> Zyre {
+        let built = Path::new(env!("CARGO_BIN_EXE_zyre")).parent().expect("in a folder");
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(built.to_owned()).chain(std::env::split_paths(&folders));
+        let mut child = program
+            .env("PATH", std::env::join_paths(folders).expect("no colons"))
             .env("ZYRE_PORT", self.port.to_string())
             .env("ZYRE_INTERFACE", "127.0.0.1")
             .env_remove("ZYRE_NAME")
             .env_remove("ZYRE_KEY_FILE")
+            .env_remove("ZYRE_CERT")
+            .env_remove("ZYRE_TRUST")
             .env_remove("ZSYS_INTERFACE")
             .env_remove("RUST_LOG")
             .stdin(Stdio::piped())
@@ -103,6 +126,10 @@ impl Zyre {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(status.expect("kill is installed").success());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is a child").is_none()
     }
 
     /// Waits for the end of the command.

@@ -5,24 +5,38 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use zyre_interop_tests::load::{press, round_trips};
 use zyre_interop_tests::peer::{Counted, hex, unhex};
-use zyre_rs::{Event, Events, Message, Node, NodeBuilder};
+use zyre_interop_tests::usage::Usage;
+use zyre_rs::{Event, Events, Message, NetworkKey, Node, NodeBuilder, Overflow, PeerId};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Counting starts and ends by command while events come in on another task.
-#[derive(Default)]
-struct Counting(Mutex<State>);
+/// How long a send may wait under `Overflow::Block`: short, so that some are refused in a test.
+const BLOCK: Duration = Duration::from_millis(200);
+/// How long tasks may take to end after a stop before they count as leaked.
+const ENDED: Duration = Duration::from_secs(2);
+
+/// What commands change while events come in on another task.
+struct Shared {
+    counting: Mutex<State>,
+    reading: watch::Sender<bool>,
+    has_echo: bool,
+    /// Tasks and descriptors before the node was there.
+    before: (usize, usize),
+}
 
 #[derive(Default)]
 struct State {
     is_on: bool,
     counters: BTreeMap<String, Counted>,
     awaited: BTreeMap<String, u64>,
+    /// Who waits for the echoes of a peer.
+    echoes: Option<(PeerId, mpsc::UnboundedSender<Vec<u8>>)>,
 }
 
 #[tokio::main]
@@ -43,15 +57,21 @@ async fn main() -> ExitCode {
 
 async fn run() -> Outcome<()> {
     let options = std::env::args().nth(1).ok_or("options missing")?;
-    let (node, events) = builder(&serde_json::from_str(&options)?)?.start().await?;
+    let options: Map<String, Value> = serde_json::from_str(&options)?;
+    let shared = Arc::new(Shared {
+        counting: Mutex::default(),
+        reading: watch::Sender::new(true),
+        has_echo: options.get("echo").and_then(Value::as_bool).unwrap_or_default(),
+        before: costs(),
+    });
+    let (node, events) = builder(&options)?.start().await?;
     emit(&json!({
         "event": "READY",
         "peer": node.id().to_string(),
         "name": node.name(),
         "endpoint": node.endpoint().to_string(),
     }));
-    let counting = Arc::new(Counting::default());
-    tokio::spawn(report(events, counting.clone()));
+    tokio::spawn(report(node.clone(), events, shared.clone()));
 
     let (line_read, mut lines) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
@@ -64,7 +84,7 @@ async fn run() -> Outcome<()> {
     while let Some(line) = lines.recv().await {
         let command: Value = serde_json::from_str(&line)?;
         let mut reply = json!({"event": "REPLY", "id": command.get("id")});
-        match obey(&node, &counting, &command).await {
+        match obey(&node, &shared, &command).await {
             Ok(value) => reply["value"] = value,
             Err(error) => reply["error"] = error.to_string().into(),
         }
@@ -91,6 +111,9 @@ fn builder(options: &Map<String, Value>) -> Outcome<NodeBuilder> {
     if let Some(port) = port("mailbox")? {
         builder = builder.tcp_port(port);
     }
+    if let Some(key) = network_key(options)? {
+        builder = builder.network_key(key);
+    }
     if let Some(interface) = text("iface") {
         builder = builder.interface(interface);
     }
@@ -99,6 +122,17 @@ fn builder(options: &Map<String, Value>) -> Outcome<NodeBuilder> {
     }
     if let Some(endpoint) = text("connect") {
         builder = builder.connect(endpoint);
+    }
+    if let Some(endpoint) = text("advertise") {
+        builder = builder.advertise(endpoint);
+    }
+    match text("overflow") {
+        Some("block") => builder = builder.overflow(Overflow::Block(BLOCK)),
+        Some("drop_newest") => builder = builder.overflow(Overflow::DropNewest),
+        Some("drop_oldest") => builder = builder.overflow(Overflow::DropOldest),
+        Some("disconnect") => builder = builder.overflow(Overflow::Disconnect),
+        Some(other) => return Err(format!("no overflow policy {other}").into()),
+        None => {}
     }
     if let Some(enabled) = options.get("beacon").and_then(Value::as_bool) {
         builder = builder.beacon(enabled);
@@ -112,16 +146,30 @@ fn builder(options: &Map<String, Value>) -> Outcome<NodeBuilder> {
     Ok(builder)
 }
 
-/// Prints events, or counts the numbered messages among them.
-async fn report(mut events: Events, counting: Arc<Counting>) {
-    let mut taken = Vec::new();
-    while events.recv_many(&mut taken, 1000).await > 0 {
+/// Keys of tests are numbers; those of people come from a file.
+fn network_key(options: &Map<String, Value>) -> Outcome<Option<NetworkKey>> {
+    let mut key: Option<NetworkKey> = None;
+    for number in options.get("keys").and_then(Value::as_array).into_iter().flatten() {
+        let next = NetworkKey::from_bytes([u8::try_from(number.as_u64().ok_or("a key is a number")?)?; 32]);
+        key = Some(match key {
+            Some(key) => key.accepting(next),
+            None => next,
+        });
+    }
+    Ok(key)
+}
+
+/// Prints events, or counts the numbered messages among them, or sends whispers back.
+async fn report(node: Node, mut events: Events, shared: Arc<Shared>) {
+    let (mut taken, mut reading) = (Vec::new(), shared.reading.subscribe());
+    while reading.wait_for(|reading| *reading).await.is_ok() && events.recv_many(&mut taken, 1000).await > 0 {
         for event in taken.drain(..) {
-            match event.message() {
-                Some(message) if counting.lock().is_on => {
-                    counting.lock().take(&event.peer().to_string(), message);
+            match event {
+                Event::Whisper { peer, message, .. } if shared.has_echo => {
+                    // A peer that leaves meanwhile wants none.
+                    let _ = node.whisper(peer, message).await;
                 }
-                _ => emit(&line_of(&event)),
+                event => shared.take(&event),
             }
         }
     }
@@ -147,7 +195,7 @@ fn line_of(event: &Event) -> Value {
     line
 }
 
-async fn obey(node: &Node, counting: &Arc<Counting>, command: &Value) -> Outcome<Value> {
+async fn obey(node: &Node, shared: &Arc<Shared>, command: &Value) -> Outcome<Value> {
     let text = |key| command.get(key).and_then(Value::as_str).ok_or_else(|| format!("{key} missing"));
     let ids = |peers: Vec<zyre_rs::PeerId>| peers.iter().map(ToString::to_string).collect();
     match text("cmd")? {
@@ -158,10 +206,11 @@ async fn obey(node: &Node, counting: &Arc<Counting>, command: &Value) -> Outcome
         "flood" => flood(node.clone(), command)?,
         "count" => {
             let is_on = command.get("on").and_then(Value::as_bool).unwrap_or_default();
-            *counting.lock() = State { is_on, ..State::default() };
+            let mut state = shared.lock();
+            *state = State { is_on, echoes: state.echoes.take(), ..State::default() };
         }
         "counts" => {
-            let state = counting.lock();
+            let state = shared.lock();
             return Ok(state
                 .counters
                 .iter()
@@ -170,7 +219,7 @@ async fn obey(node: &Node, counting: &Arc<Counting>, command: &Value) -> Outcome
         }
         "await" => {
             let next = command.get("next").and_then(Value::as_u64).unwrap_or_default();
-            let mut state = counting.lock();
+            let mut state = shared.lock();
             state.awaited.insert(text("peer")?.to_owned(), next);
             state.report_reached(text("peer")?);
         }
@@ -181,10 +230,69 @@ async fn obey(node: &Node, counting: &Arc<Counting>, command: &Value) -> Outcome
             return Ok(peer.map(|peer| peer.endpoint.to_string()).into());
         }
         "counters" => return Ok(serde_json::to_value(node.stats().counters)?),
+        "read" => {
+            shared.reading.send_replace(command.get("on").and_then(Value::as_bool).unwrap_or_default());
+        }
+        "press" => {
+            let (node, peer, time) = (node.clone(), text("peer")?.parse()?, millis(command)?);
+            let size = usize::try_from(command.get("size").and_then(Value::as_u64).unwrap_or(8))?;
+            tokio::spawn(async move {
+                let mut line = press(&node, peer, size, time).await;
+                line["event"] = "PRESSED".into();
+                emit(&line);
+            });
+        }
+        "time" => {
+            let (node, peer, time) = (node.clone(), text("peer")?.parse()?, millis(command)?);
+            let (heard, echoes) = mpsc::unbounded_channel();
+            shared.lock().echoes = Some((peer, heard));
+            tokio::spawn(async move {
+                let timed = round_trips(&node, peer, time, echoes).await;
+                let mut line = timed.unwrap_or_else(|error| json!({"error": error.to_string()}));
+                line["event"] = "TIMED".into();
+                emit(&line);
+            });
+        }
+        "clock" => return Ok(wall_clock().into()),
         "stop" => node.stop().await,
+        "stop_and_tell" => return Ok(stop_and_tell(node, shared).await),
         unknown => return Err(format!("no command {unknown}").into()),
     }
     Ok(Value::Null)
+}
+
+fn millis(command: &Value) -> Outcome<Duration> {
+    Ok(Duration::from_millis(command.get("ms").and_then(Value::as_u64).ok_or("ms missing")?))
+}
+
+#[expect(clippy::disallowed_types, reason = "shows that the clock the node must not use has been set")]
+fn wall_clock() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map(|since| since.as_secs()).unwrap_or_default()
+}
+
+/// Tasks and descriptors of this process now.
+fn costs() -> (usize, usize) {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    (tasks, Usage::of(std::process::id()).descriptors())
+}
+
+/// How long the stop took, and what is left of the node afterwards.
+async fn stop_and_tell(node: &Node, shared: &Shared) -> Value {
+    let begin = Instant::now();
+    node.stop().await;
+    let took = begin.elapsed();
+    // The application's own tasks end too, by the error of their next send and the end of the events.
+    shared.reading.send_replace(true);
+    let left = || {
+        let (tasks, descriptors) = costs();
+        (tasks.saturating_sub(shared.before.0), descriptors.saturating_sub(shared.before.1))
+    };
+    while left() != (0, 0) && begin.elapsed() < took + ENDED {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (tasks, descriptors) = left();
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    json!({"ms": ms, "tasks": tasks, "descriptors": descriptors})
 }
 
 fn frames(command: &Value) -> Message {
@@ -216,9 +324,21 @@ fn flood(node: Node, command: &Value) -> Outcome<()> {
     Ok(())
 }
 
-impl Counting {
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, event: &Event) {
+        let mut state = self.lock();
+        match (event.message(), &state.echoes) {
+            (Some(message), Some((peer, echoes))) if *peer == event.peer() => {
+                // Nobody waits for late ones.
+                let _ = echoes.send(message.first().map_or_else(Vec::new, |frame| frame.to_vec()));
+            }
+            (Some(message), _) if state.is_on => state.take(&event.peer().to_string(), message),
+            _ => emit(&line_of(event)),
+        }
     }
 }
 

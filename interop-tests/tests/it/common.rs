@@ -8,6 +8,11 @@ use zyre_interop_tests::peer::{Event, Peer, Spec};
 pub(crate) const DISCOVERED: Duration = Duration::from_secs(10);
 pub(crate) const DELIVERED: Duration = Duration::from_secs(5);
 
+/// Whether `LONG=1` asks for the long form of what takes minutes.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("LONG").is_some()
+}
+
 /// A kind of node and how to make one by name.
 pub(crate) type Kind = (&'static str, fn(&str) -> Spec);
 

@@ -2,10 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failed step ends the test")]
 
+mod bag;
 mod cli;
+mod cli_doctor;
 mod common;
 mod content;
+mod corpus;
 mod discovery;
+mod faults;
 mod foreign;
 mod lan;
 mod mixed;
@@ -13,6 +17,7 @@ mod recovery;
 mod rpc;
 mod rpc_cli;
 mod rpc_wire;
+mod secured;
 mod work;
 mod wrap;
 mod zmtp_conformance;

@@ -14,14 +14,14 @@ use crate::common::{DELIVERED, DISCOVERED};
 /// More than any of these commands takes by itself.
 const DONE: Duration = Duration::from_secs(20);
 
-fn zyre(host: &Host, arguments: &[&str]) -> Result<Process, Missing> {
+pub(crate) fn zyre(host: &Host, arguments: &[&str]) -> Result<Process, Missing> {
     let mut command = Command::new(provision::program("zyre")?);
     command.args(arguments).env_remove("ZYRE_NAME").env_remove("RUST_LOG");
     Ok(Process::spawn(&format!("zyre {}", arguments.join(" ")), host, command))
 }
 
 /// How a command has ended and the JSON it printed, one value per line; other lines are text.
-fn ended(mut process: Process) -> (Option<i32>, Vec<Value>) {
+pub(crate) fn ended(mut process: Process) -> (Option<i32>, Vec<Value>) {
     let code = process.wait_end(DONE).code();
     let printed = process.events().into_iter().filter_map(|event| match event.kind() {
         "ENDED" | "STDERR" => None,
@@ -32,13 +32,13 @@ fn ended(mut process: Process) -> (Option<i32>, Vec<Value>) {
 }
 
 /// Runs a command that ends by itself.
-fn run(host: &Host, arguments: &[&str]) -> Result<(Option<i32>, Vec<Value>), Missing> {
+pub(crate) fn run(host: &Host, arguments: &[&str]) -> Result<(Option<i32>, Vec<Value>), Missing> {
     zyre(host, arguments).map(ended)
 }
 
 /// Runs a command that fails, and checks what it says of that.
 #[track_caller]
-fn fails(host: &Host, arguments: &[&str], code: i32, said: &str) -> Result<(), Missing> {
+pub(crate) fn fails(host: &Host, arguments: &[&str], code: i32, said: &str) -> Result<(), Missing> {
     has_failed(zyre(host, arguments)?, code, said);
     Ok(())
 }
@@ -84,7 +84,7 @@ impl Drop for Scratch {
 }
 
 #[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + DONE;
     while !holds() {
         assert!(Instant::now() < until, "not seen within {DONE:?}: {what}");

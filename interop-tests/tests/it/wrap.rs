@@ -6,11 +6,11 @@ use zyre_interop_tests::netns::Lan;
 use zyre_interop_tests::or_return;
 use zyre_interop_tests::peer::{Counted, Peer, Spec, flood_in_step};
 
-use crate::common::{figure, meet, sessions};
+use crate::common::{figure, is_long, meet, sessions};
 
 /// Past three wraps. pyre takes half a minute for that, so with it past one, unless `LONG=1` is in the environment.
 fn count(kind: &str) -> u64 {
-    if kind == "pyre" && std::env::var_os("LONG").is_none() { 70_000 } else { 200_000 }
+    if kind == "pyre" && !is_long() { 70_000 } else { 200_000 }
 }
 
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -3,7 +3,6 @@
 use super::addresses::{Addresses, Subnets};
 use super::beacon::{BeaconError, BeaconSockets, MAX_DATAGRAM};
 use super::interface::{Watcher, enumerate};
-use super::security::Security;
 use crate::wire::{Beacon, BeaconError as Malformed};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +52,7 @@ impl Beaconing {
     }
 
     /// The next beacon, or the name under which a datagram that is none is counted. Cancel safe.
-    pub(crate) async fn heard(&self, security: &Security) -> Result<(SocketAddr, Beacon), &'static str> {
+    pub(crate) async fn heard(&self) -> Result<(SocketAddr, Beacon), &'static str> {
         match self {
             Self::Udp(udp) => {
                 let Some(sockets) = &udp.sockets else { return std::future::pending().await };
@@ -63,12 +62,12 @@ impl Beaconing {
                     "beacon_receive_errors"
                 })?;
                 let bytes = buffer.get(..datagram.length).unwrap_or_default();
-                Ok((datagram.source, welcome_beacon(bytes, security)?))
+                Ok((datagram.source, decode(bytes)?))
             }
             #[cfg(feature = "test-util")]
             Self::Memory(bus) => {
                 let (bytes, source) = bus.receive().await;
-                Ok((source, welcome_beacon(&bytes, security)?))
+                Ok((source, decode(&bytes)?))
             }
         }
     }
@@ -126,14 +125,13 @@ impl Udp {
     }
 }
 
-/// A beacon of our network (attack row B1).
-fn welcome_beacon(bytes: &[u8], security: &Security) -> Result<Beacon, &'static str> {
-    match Beacon::decode(bytes) {
-        Ok(beacon) => security.check_beacon(&beacon).map(|()| beacon),
-        Err(Malformed::WrongSize { .. }) => Err("beacon_wrong_size"),
-        Err(Malformed::WrongPrefix) => Err("beacon_wrong_prefix"),
-        Err(Malformed::WrongVersion { .. }) => Err("beacon_wrong_version"),
-    }
+/// Exactly one beacon of any mode (attack row B1).
+fn decode(bytes: &[u8]) -> Result<Beacon, &'static str> {
+    Beacon::decode(bytes).map_err(|malformed| match malformed {
+        Malformed::WrongSize { .. } => "beacon_wrong_size",
+        Malformed::WrongPrefix => "beacon_wrong_prefix",
+        Malformed::WrongVersion { .. } => "beacon_wrong_version",
+    })
 }
 
 impl From<BeaconError> for crate::StartError {

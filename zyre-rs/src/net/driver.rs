@@ -18,14 +18,14 @@ use super::request::{Admission, Ask, Leash, Request};
 use crate::membership::{Entry, Membership, Peer, Publisher};
 use crate::proto::{self, ConnId, Input, LinkId, Output};
 use crate::wire::{Beacon, Command, Endpoint};
-use crate::{Event, PeerId};
-use crate::{LinkLimit, Overflow};
+use crate::zmtp::curve::PublicKey;
+use crate::{Event, LinkLimit, Overflow, PeerId, printable};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{debug, trace};
+use tracing::{debug, info, trace};
 
 /// Requests taken at once before their consequences are published.
 const BATCH: usize = 32;
@@ -53,6 +53,9 @@ pub(crate) struct Parts {
     pub(crate) link_limit: LinkLimit,
     pub(crate) overflow: Overflow,
 }
+
+/// Where to connect to and, where that is needed, the key of whoever is there.
+pub(crate) type KeyedEndpoint = (Endpoint, Option<PublicKey>);
 
 /// The node's part in gossip; ends when it is dropped.
 pub(crate) struct Gossiping {
@@ -101,9 +104,9 @@ impl DriverTask {
     }
 
     /// Runs until the node is stopped or its last handle is dropped.
-    pub(crate) async fn run(mut self, dials: Vec<Endpoint>) {
+    pub(crate) async fn run(mut self, dials: Vec<KeyedEndpoint>) {
         self.feed(Input::Timeout);
-        dials.into_iter().for_each(|endpoint| self.feed(Input::Dial(endpoint)));
+        dials.into_iter().for_each(|(endpoint, key)| self.feed(Input::Dial { endpoint, key }));
         self.publish();
         let (timeout, done) = self.serve(None).await;
         self.stop(timeout).await;
@@ -139,7 +142,7 @@ impl DriverTask {
                         return (timeout, done);
                     }
                 }
-                heard = self.parts.beaconing.heard(&self.parts.links.security) => match heard {
+                heard = self.parts.beaconing.heard() => match heard {
                     Ok((source, beacon)) => self.feed(Input::Beacon { source, beacon }),
                     Err(counter) => self.parts.counters.count(counter),
                 },
@@ -162,7 +165,11 @@ impl DriverTask {
                 if let Input::Command { peer, command: Command::PingOk, .. } = &input {
                     self.on_ping_ok(*peer);
                 }
+                let trusts = matches!(input, Input::Trust(_));
                 self.feed(input);
+                if let Some(part) = self.parts.gossip.as_ref().filter(|_| trusts) {
+                    part.gossip.trust_changed();
+                }
                 self.deferred.push(Deferred::Acted(done));
             }
             Request::Admit(input, leash, reply) => {
@@ -250,7 +257,7 @@ impl DriverTask {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Open { link, peer, endpoint, hello, flavour } => {
+            Output::Open { link, peer, endpoint, hello, flavour, key } => {
                 let line = peer.map_or_else(Arc::default, |peer| self.line(peer));
                 line.learn(flavour);
                 let outbox = Outbox::new(line, hello, self.parts.link_limit, self.parts.overflow);
@@ -259,6 +266,7 @@ impl DriverTask {
                 tokio::spawn(link::run(LinkTask {
                     link,
                     address: endpoint.address(),
+                    key,
                     outbox,
                     context: self.parts.links.clone(),
                 }));
@@ -285,17 +293,24 @@ impl DriverTask {
                     self.deferred.push(Deferred::Admission(reply, admission));
                 }
             }
-            Output::Refuse(conn) => {
-                // Dropping the reply refuses a connection that waits; the leash ends one that does not.
-                if self.waiting.remove(&conn).is_none()
-                    && let Some(leash) = self.leashes.remove(&conn)
-                {
-                    leash.pull();
-                }
+            Output::Refuse(conn) => self.refuse(conn),
+            Output::TurnAway { conn, peer, name, reason } => {
+                let (name, reason) = (printable(&name), printable(&reason));
+                info!(node = %self.parts.name, %peer, %name, %reason, "not let in");
+                self.refuse(conn);
             }
             Output::Beacon { leaving } => self.send_beacon(leaving),
             Output::Emit(event) => self.deferred.push(Deferred::Event(event)),
             Output::Count(name) => self.parts.counters.count(name),
+        }
+    }
+
+    fn refuse(&mut self, conn: ConnId) {
+        // Dropping the reply refuses a connection that waits; the leash ends one that does not.
+        if self.waiting.remove(&conn).is_none()
+            && let Some(leash) = self.leashes.remove(&conn)
+        {
+            leash.pull();
         }
     }
 
@@ -336,6 +351,7 @@ impl DriverTask {
                     name: view.name.clone(),
                     endpoint: view.endpoint,
                     headers: view.headers.clone(),
+                    version: view.version.cloned(),
                     groups: view.groups.clone(),
                 },
                 link: view.link.and_then(|link| self.links.get(&link).cloned()),

@@ -52,6 +52,8 @@ enum Said {
 enum Session {
     Alive(PeerId),
     Gone(PeerId),
+    /// Not a session, but all of them: other keys are trusted now.
+    Trust,
 }
 
 /// Gossip has ended, and with it every connection.
@@ -71,7 +73,7 @@ impl Gossip {
         // session that begins or ends, and it limits those.
         let (sessions, changes) = mpsc::unbounded_channel();
         let (id, endpoint) = *own.borrow();
-        let (table, reader) = watch::channel(Table::new(id, endpoint));
+        let (table, reader) = watch::channel(Table::new(id, endpoint, security.public_key()));
         let owner = Owner { table, driver, counters: counters.clone() };
         tokio::spawn(owner.run(own, hearing, changes));
         Self { said, sessions, table: reader, counters, security, links: Arc::default() }
@@ -85,6 +87,11 @@ impl Gossip {
     /// A session with a peer has ended: newcomers are no longer told of it, unless it is published again.
     pub(crate) fn forget(&self, peer: PeerId) {
         let _ = self.sessions.send(Session::Gone(peer));
+    }
+
+    /// Other keys are trusted now: the driver wants to hear again of everybody.
+    pub(crate) fn trust_changed(&self) {
+        let _ = self.sessions.send(Session::Trust);
     }
 
     fn link(&self, upstream: bool) -> LinkNo {
@@ -108,6 +115,17 @@ impl Gossip {
         // What was left out as an echo has been seen too.
         *seen = table.revision();
         Ok(())
+    }
+
+    /// Counts why a connection has ended, if that was a fault.
+    fn count(&self, closed: &Closed) {
+        let counter = match closed {
+            Closed::Handshake(cause) => Some(self.security.counter(cause)),
+            closed => closed.counter(),
+        };
+        if let Some(counter) = counter {
+            self.counters.count(counter);
+        }
     }
 
     /// Hands a frame that is no gossip message to the counters.
@@ -136,6 +154,11 @@ impl Owner {
                 session = sessions.recv() => match session {
                     Some(Session::Alive(peer)) => self.change(|table| table.alive(peer)),
                     Some(Session::Gone(peer)) => self.change(|table| table.forget(peer)),
+                    Some(Session::Trust) => {
+                        if self.tell_all().await.is_err() {
+                            return;
+                        }
+                    }
                     None => return,
                 },
                 changed = own.changed() => match changed {
@@ -158,16 +181,23 @@ impl Owner {
         }
     }
 
+    async fn tell_all(&self) -> Result<(), Ended> {
+        let peers: Vec<_> = self.table.borrow().peers().collect();
+        for (peer, endpoint, key) in peers {
+            self.driver.tell(Input::Gossip { peer, endpoint, key }).await.map_err(|_| Ended)?;
+        }
+        Ok(())
+    }
+
     async fn on_publish(&self, link: LinkNo, publish: &Publish) -> Result<(), Ended> {
         let mut learned = Ok(Learned::Nothing);
         self.change(|table| learned = table.publish(link, publish));
         match learned {
             Ok(Learned::Nothing) => {}
-            Ok(Learned::Peer(peer, endpoint)) => {
-                self.driver.tell(Input::Gossip { peer, endpoint }).await.map_err(|_| Ended)?;
+            Ok(Learned::Peer(peer, endpoint, key)) => {
+                self.driver.tell(Input::Gossip { peer, endpoint, key }).await.map_err(|_| Ended)?;
             }
             Ok(Learned::Unusable) => self.counters.count("gossip_endpoint_unusable"),
-            Ok(Learned::NeedsCurve) => self.counters.count("gossip_needs_curve"),
             Err(refused) => self.counters.count(refused.counter()),
         }
         Ok(())

@@ -19,6 +19,7 @@ use super::transport::Transport;
 use crate::net::addresses::Addresses;
 use crate::proto::{Input, LinkId, LinkLoss};
 use crate::wire::{Endpoint, Limit};
+use crate::zmtp::curve::PublicKey;
 use crate::{PeerId, proto::sequence::Flavour};
 use incoming::Incoming;
 use sealed::Sealing;
@@ -62,6 +63,8 @@ pub(crate) struct LinkContext {
 pub(crate) struct LinkTask {
     pub(crate) link: LinkId,
     pub(crate) address: SocketAddr,
+    /// What the other side has to prove; see [`Security::client`].
+    pub(crate) key: Option<PublicKey>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) context: Arc<LinkContext>,
 }

@@ -17,7 +17,7 @@ use super::line::Line;
 use crate::proto::sequence::Flavour;
 use crate::wire::{Command, HelloFields, Limit};
 use crate::zmtp;
-use crate::{LinkLimit, Overflow};
+use crate::{LinkLimit, Overflow, PeerId, SendError};
 use bytes::Bytes;
 use chunk::wire_size;
 use queue::{Phase, Queue};
@@ -53,6 +53,17 @@ pub(crate) enum Refused {
     Cut,
     /// The link is closed, cut or lost.
     Closed,
+}
+
+impl Refused {
+    /// As the sender is told.
+    pub(crate) fn by(self, peer: PeerId) -> SendError {
+        match self {
+            Self::Full => SendError::Full { peer },
+            Self::Cut => SendError::Disconnected { peer },
+            Self::Closed => SendError::Reconnecting { peer },
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -217,8 +228,8 @@ impl Outbox {
         Ok(flavour == Flavour::Unknown)
     }
 
-    /// Handles a command frame of the peer.
-    pub(crate) fn answer(&self, body: &[u8]) -> Result<zmtp::Received, zmtp::CommandError> {
+    /// Handles a command frame of the peer; how many bytes answer it.
+    pub(crate) fn answer(&self, body: &[u8]) -> Result<(zmtp::Received, usize), zmtp::CommandError> {
         self.lock().answer(body)
     }
 

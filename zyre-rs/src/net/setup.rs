@@ -7,7 +7,7 @@ pub(crate) mod open;
 use super::addresses::Addresses;
 use super::connection::Mailbox;
 use super::counters::Counters;
-use super::driver::{DriverTask, Gossiping, Parts};
+use super::driver::{DriverTask, Gossiping, KeyedEndpoint, Parts};
 use super::gossip::{Bind, Gossip, Hub, HubAddress, Leaf};
 use super::groups::OwnGroups;
 use super::inbox::{self, Events};
@@ -30,13 +30,15 @@ use tokio::sync::{Notify, mpsc, watch};
 const REQUESTS: usize = 1_024;
 
 pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError> {
-    let id = config.id.unwrap_or_else(|| PeerId::from_bytes(uuid::Uuid::new_v4().into_bytes()));
+    let security = Security::new(&config)?;
+    let id = config.node_key.as_ref().map(|(key, _)| key.peer_id()).or(config.id);
+    let id = id.unwrap_or_else(|| PeerId::from_bytes(uuid::Uuid::new_v4().into_bytes()));
     let name = config.name.clone().unwrap_or_else(|| id.short());
     check::name(&name)?;
     check::headers(&config)?;
-    let security = Security::new(config.network_key.as_ref());
     let headers = check::header_bytes(&config, &security);
     check::timers(&config)?;
+    check::beacon_port(&config)?;
     let groups = check::group_names(&config.groups)?;
     let contest = check::group_names(&config.contest)?;
     let hello_room = check::hello(&headers, &name, &groups)?;
@@ -44,7 +46,8 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
     let advertised = parse_endpoint("advertised endpoint", config.advertise.as_deref())?;
     let mut dials = Vec::new();
     for text in &config.connect {
-        dials.push(resolve(text).await.map_err(|problem| invalid("endpoint to connect to", text, problem))?);
+        let resolved = resolve(text, &security).await;
+        dials.push(resolved.map_err(|problem| invalid("endpoint to connect to", text, problem))?);
     }
 
     let addresses = Arc::new(Addresses::default());
@@ -73,6 +76,8 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
             mailbox_port,
             endpoint_policy: config.endpoint_policy,
             subnets: current,
+            trust: security.trust(),
+            authorize: config.authorize.clone(),
         },
     );
     let (inbox, events) = inbox::inbox(counters.clone(), config.max_message);
@@ -107,7 +112,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
             mailbox_port,
             addresses,
             transport,
-            security,
+            security: security.clone(),
             driver: driver.clone(),
             counters: counters.clone(),
         }),
@@ -135,6 +140,7 @@ pub(crate) async fn start(config: Config) -> Result<(Handle, Events), StartError
         inbox,
         counters,
         gossip_addresses,
+        security,
         abandoned,
     };
     Ok((handle, events))
@@ -155,8 +161,12 @@ async fn start_gossip(
         text.parse::<Bind>().map_err(|e| invalid("gossip endpoint to bind", text, e.to_string()))
     };
     let binds = config.gossip_bind.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
-    let parsed =
-        |text: &String| text.parse::<HubAddress>().map_err(|e| invalid("gossip hub", text, e.to_string()));
+    let parsed = |text: &String| {
+        let (address, key) =
+            security.split_endpoint(text).map_err(|problem| invalid("gossip hub", text, problem))?;
+        let address = address.parse::<HubAddress>();
+        address.map(|address| (address, key)).map_err(|error| invalid("gossip hub", text, error.to_string()))
+    };
     let addresses = config.gossip_connect.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
     let (own, watched) = watch::channel((id, endpoint));
     let gossip = Gossip::start(watched, driver.clone(), counters.clone(), security.clone());
@@ -167,7 +177,7 @@ async fn start_gossip(
             invalid("gossip endpoint to bind", text, format!("{error}; choose another port"))
         })?);
     }
-    let leaves = addresses.into_iter().map(|address| Leaf::start(&gossip, address)).collect();
+    let leaves = addresses.into_iter().map(|(address, key)| Leaf::start(&gossip, address, key)).collect();
     Ok(Some(Gossiping { gossip, _own: own, hubs, _leaves: leaves }))
 }
 
@@ -180,8 +190,13 @@ fn invalid(what: &'static str, text: &str, problem: String) -> StartError {
     StartError::InvalidEndpoint { what, text: text.to_owned(), problem }
 }
 
-/// An endpoint to connect to; its host may be a name.
-pub(crate) async fn resolve(text: &str) -> Result<Endpoint, String> {
+/// An endpoint to connect to, with the key of whoever is there, if one is given; its host may be a name.
+pub(crate) async fn resolve(text: &str, security: &Security) -> Result<KeyedEndpoint, String> {
+    let (text, key) = security.split_endpoint(text)?;
+    Ok((resolve_host(text).await?, key))
+}
+
+async fn resolve_host(text: &str) -> Result<Endpoint, String> {
     let problem = match Endpoint::decode(text.as_bytes()) {
         Ok(endpoint) => return Ok(endpoint),
         Err(error) => error.to_string(),

@@ -14,6 +14,7 @@ pub(crate) use registration::{BEAT, Registration, Say};
 use crate::PeerId;
 use crate::wire::Endpoint;
 use crate::wire::gossip::{Message, Publish};
+use crate::zmtp::curve::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -44,12 +45,10 @@ struct Tuple {
 pub(crate) enum Learned {
     /// It is our own, an echo, or unchanged for a peer known to be alive.
     Nothing,
-    /// A peer to greet.
-    Peer(PeerId, Endpoint),
-    /// It is passed on, but names no `tcp://IP:port`.
+    /// A peer to greet, and its public key if the tuple names one.
+    Peer(PeerId, Endpoint, Option<PublicKey>),
+    /// It is passed on, but names no `tcp://IP:port`, or a key that is none.
     Unusable,
-    /// It is passed on, but the node wants CURVE, which this one does not speak.
-    NeedsCurve,
 }
 
 /// Why a tuple was not taken.
@@ -78,6 +77,8 @@ impl Refused {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     own: PeerId,
+    /// Which our tuple names beside our endpoint.
+    key: Option<PublicKey>,
     tuples: BTreeMap<PeerId, Tuple>,
     /// The tuples by revision.
     order: BTreeMap<u64, PeerId>,
@@ -88,9 +89,10 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table with nothing but our own tuple.
-    pub(crate) fn new(own: PeerId, endpoint: Endpoint) -> Self {
+    pub(crate) fn new(own: PeerId, endpoint: Endpoint, key: Option<PublicKey>) -> Self {
         let mut table = Self {
             own,
+            key,
             tuples: BTreeMap::new(),
             order: BTreeMap::new(),
             revision: 0,
@@ -102,7 +104,11 @@ impl Table {
 
     /// Says where we are; news if that has changed.
     pub(crate) fn set_own(&mut self, endpoint: Endpoint) -> bool {
-        let value = endpoint.to_string();
+        let value = match self.key {
+            None => endpoint.to_string(),
+            // As zyre C writes it; `|` stands in no key.
+            Some(key) => format!("{endpoint}|{key}"),
+        };
         let unchanged = self.tuples.get(&self.own).is_some_and(|tuple| tuple.value == value);
         if !unchanged {
             self.put(self.own, value, None);
@@ -138,10 +144,7 @@ impl Table {
             None if full => return Err(Refused::Full),
             _ => self.put(peer, value.to_owned(), Some(link)),
         }
-        Ok(match value.split_once('|') {
-            Some(_) => Learned::NeedsCurve,
-            None => value.parse().map_or(Learned::Unusable, |endpoint| Learned::Peer(peer, endpoint)),
-        })
+        Ok(place(value).map_or(Learned::Unusable, |(endpoint, key)| Learned::Peer(peer, endpoint, key)))
     }
 
     /// A peer has a session: its tuple stays even if nobody publishes it any more.
@@ -184,6 +187,15 @@ impl Table {
         })
     }
 
+    /// Where peers are, as far as it can be used, and their public keys.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (PeerId, Endpoint, Option<PublicKey>)> + '_ {
+        let others = self.tuples.iter().filter(|(peer, _)| **peer != self.own);
+        others.filter_map(|(peer, tuple)| {
+            let (endpoint, key) = place(&tuple.value)?;
+            Some((*peer, endpoint, key))
+        })
+    }
+
     /// Our own tuple.
     pub(crate) fn own(&self) -> Option<Message> {
         message(self.own, &self.tuples.get(&self.own)?.value)
@@ -215,6 +227,14 @@ fn endpoint_text(value: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(value).ok()?;
     let sound = text.len() <= MAX_VALUE && text.contains("://") && !text.chars().any(char::is_control);
     sound.then_some(text)
+}
+
+/// What a value names, if that can be used: `tcp://IP:port`, and behind a `|` perhaps a key.
+fn place(value: &str) -> Option<(Endpoint, Option<PublicKey>)> {
+    match value.split_once('|') {
+        None => Some((value.parse().ok()?, None)),
+        Some((endpoint, key)) => Some((endpoint.parse().ok()?, Some(key.parse().ok()?))),
+    }
 }
 
 fn message(peer: PeerId, value: &str) -> Option<Message> {

@@ -1,8 +1,10 @@
 //! Own groups, the groups of peers, and who leads them.
 
 use super::Output;
+use super::bug::{Bug, bug};
 use super::election::{Election, Step};
 use super::node::Node;
+use super::peer::Peer;
 use crate::wire::{Command, HelloFields};
 use crate::{Event, GroupName, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +39,7 @@ impl Node {
             (Ok(place), false) => drop(hello.groups.remove(place)),
             _ => return,
         }
-        hello.status = hello.status.wrapping_add(1);
+        hello.status = hello.status.wrapping_add(u8::from(joining || !bug(Bug::LeavesUncounted)));
         let status = hello.status;
         self.greeting = Arc::new(hello);
         self.touch();
@@ -47,7 +49,7 @@ impl Node {
             let group = group.clone();
             let command =
                 if joining { Command::Join { group, status } } else { Command::Leave { group, status } };
-            let hello = Some(self.greeting.clone());
+            let hello = (!bug(Bug::StaleHello)).then(|| self.greeting.clone());
             self.outputs.push_back(Output::Send { link: link.id, command, hello });
         }
         if joining {
@@ -92,7 +94,7 @@ impl Node {
     /// member that goes is not waited for.
     pub(super) fn on_member_gone(&mut self, now: Instant, id: PeerId, group: &GroupName) {
         let voters = self.voters(group);
-        let led = self.elections.leaders.get(group) == Some(&id);
+        let led = self.elections.leaders.get(group) == Some(&id) && !bug(Bug::LeaderKept);
         if led {
             self.elections.leaders.remove(group);
         }
@@ -131,7 +133,8 @@ impl Node {
 
     /// Members that understand elections; others would drop us for an ELECT.
     fn voters(&self, group: &GroupName) -> BTreeSet<PeerId> {
-        self.peers.values().filter(|peer| peer.elects && peer.is_in(group)).map(|peer| peer.id).collect()
+        let elects = |peer: &Peer| peer.elects || bug(Bug::ElectsWithAll);
+        self.peers.values().filter(|peer| elects(peer) && peer.is_in(group)).map(|peer| peer.id).collect()
     }
 
     fn start_election(&mut self, now: Instant, group: &GroupName) {

@@ -1,11 +1,15 @@
 //! HELLO: who may enter, on which connection, and what a repeated one means.
 
+use super::bug::{Bug, bug};
 use super::links::Dial;
 use super::node::{MAX_PEERS, NATIVE_HEADER, Node, PROBE_TIMEOUT};
 use super::peer::{LinkState, Mailbox, Newcomer, Peer, Profile};
 use super::sequence::Flavour;
+use super::trust::KEY_HEADER;
 use super::{ConnId, Output};
+use crate::trust::Applicant;
 use crate::wire::{Command, Endpoint, HelloFields};
+use crate::zmtp::curve::PublicKey;
 use crate::{EndpointPolicy, Event, ExitReason, Headers, PeerId};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -28,9 +32,17 @@ impl Node {
         id: PeerId,
         source: SocketAddr,
         hello: HelloFields,
+        key: Option<PublicKey>,
     ) {
+        if !self.judge_key(now, id, source.ip(), key, Some(&hello)) {
+            return self.outputs.push_back(Output::Refuse(conn));
+        }
         if id == self.me {
             self.report_conflict(now, id, source.ip());
+            return self.outputs.push_back(Output::Refuse(conn));
+        }
+        if self.is_turned_away(now, id) {
+            self.count("authorization_refused");
             return self.outputs.push_back(Output::Refuse(conn));
         }
         let usable = self.usable_endpoint(&hello.endpoint, source);
@@ -50,12 +62,19 @@ impl Node {
                 return self.outputs.push_back(Output::Refuse(conn));
             }
             self.peers.insert(id, Box::new(Peer::new(now, id, endpoint, source.ip())));
+            self.note_key(id, key);
             self.adopt_dial(id, source);
         } else if let Err(counter) = usable {
             // It is known by its beacon, which says where it is.
             self.count(counter);
         }
+        self.note_key(id, key);
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        if conn < peer.latest && !bug(Bug::OldHelloCounts) {
+            // Connections count in the order in which they come: this HELLO was held back until after its successor.
+            self.count("hello_outdated");
+            return self.outputs.push_back(Output::Refuse(conn));
+        }
         match peer.mailbox {
             Mailbox::Open(old) if old != conn => self.on_second_connection(now, conn, id, source, hello),
             Mailbox::Closed { .. } if peer.is_ready() && now < peer.rehello_at => {
@@ -82,11 +101,12 @@ impl Node {
             EndpointPolicy::SameIp => same_ip,
             EndpointPolicy::SameSubnet => same_ip || self.on_our_subnets(endpoint.ip()),
         };
-        if welcome { Ok(endpoint) } else { Err("hello_foreign_endpoint") }
+        if welcome || bug(Bug::AnyEndpoint) { Ok(endpoint) } else { Err("hello_foreign_endpoint") }
     }
 
     /// A peer that we dialled answers: the link that carried our HELLO is its link.
     fn adopt_dial(&mut self, id: PeerId, source: SocketAddr) {
+        let personal = self.config.trust.is_personal();
         let Some(peer) = self.peers.get_mut(&id) else { return };
         // The endpoint we dialled; failing that (several addresses, NAT) a link that is up to where the HELLO comes from.
         let rank = |dial: &Dial| {
@@ -94,7 +114,9 @@ impl Node {
             let near = (up && dial.endpoint.ip() == source.ip()).then_some(1);
             if dial.endpoint == peer.endpoint { Some(0) } else { near }
         };
-        let free = self.dials.iter_mut().filter(|dial| dial.adopted.is_none() && dial.link.is_some());
+        let own = |dial: &&mut Dial| !personal || dial.key == peer.key;
+        let free =
+            self.dials.iter_mut().filter(|dial| dial.adopted.is_none() && dial.link.is_some()).filter(own);
         let ranked = free.filter_map(|dial| rank(dial).map(|rank| (rank, dial)));
         let dial = ranked.min_by_key(|(rank, _)| *rank).map(|(_, dial)| dial);
         if let Some(dial) = dial {
@@ -118,7 +140,7 @@ impl Node {
         hello: HelloFields,
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let same_source = source.ip() == peer.address;
+        let same_source = source.ip() == peer.address || bug(Bug::HandsOverUnasked);
         let decide_at =
             if same_source { peer.rehello_at.max(now + HANDOVER_QUIET) } else { now + PROBE_TIMEOUT };
         let newcomer = Newcomer { conn, source, hello, decide_at, same_source, asked_at: now };
@@ -126,6 +148,7 @@ impl Node {
             self.outputs.push_back(Output::Refuse(earlier.conn));
         }
         if same_source {
+            peer.latest = conn;
             // It is alive and has said what there is to say: asking or greeting it now would only make it say it again.
             peer.live.heard(now);
             peer.broken_off = true;
@@ -181,6 +204,7 @@ impl Node {
         if anew {
             peer.live.set_stalled(now, false);
         }
+        peer.latest = conn;
         peer.live.heard(now);
         peer.broken_off = false;
         peer.greet_at = None;
@@ -188,7 +212,7 @@ impl Node {
         peer.goodbye_by = None;
         peer.lost_at = if peer.link_is_up() { None } else { peer.lost_at };
         peer.address = source.ip();
-        let (profile, native, elects) = read_profile(&hello, peer.endpoint);
+        let (mut profile, native, elects) = read_profile(&hello, peer.endpoint);
         peer.native = native;
         peer.elects |= elects;
         if native || only_zyre_says(&hello, &profile) {
@@ -197,16 +221,17 @@ impl Node {
             self.learn_flavour(id, Flavour::guess_by_name(id, &hello.name));
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let recent = peer.was_greeted_within(said_at, ANSWER_WINDOW);
+        let recent = peer.was_greeted_within(said_at, ANSWER_WINDOW) && !bug(Bug::AnswersEveryHello);
         let answer = recent && peer.take_answer();
         peer.mailbox = Mailbox::Open(conn);
         let Some(known) = &peer.profile else {
-            return self.enter(now, id, conn, profile);
+            self.enter(now, id, conn, source, profile);
+            return;
         };
         let same = known.name == profile.name
             && known.headers == profile.headers
             && known.endpoint == profile.endpoint;
-        let limited = now < peer.rehello_at;
+        let limited = now < peer.rehello_at && !bug(Bug::AnswersEveryHello);
         if !anew && (same && recent || limited) {
             self.count(if limited { "hello_over_limit" } else { "hello_answers" });
             self.update_groups(now, id, conn, profile);
@@ -214,12 +239,17 @@ impl Node {
         }
         // What the end of the old connection carried may be lost, so the session is a new one in any case.
         let wait = peer.rehello_backoff.step(u64::MAX);
-        peer.rehello_at = now + wait;
+        peer.rehello_at = if bug(Bug::NoRehelloLimit) { now } else { now + wait };
         self.exit(id, ExitReason::Restarted);
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.mailbox = Mailbox::Open(conn);
         }
-        self.enter(now, id, conn, profile);
+        if bug(Bug::RehelloForgetsGroups) {
+            profile.groups = Arc::default();
+        }
+        if !self.enter(now, id, conn, source, profile) {
+            return;
+        }
         if answer {
             self.count("hello_answers");
             self.verify(now, id);
@@ -228,10 +258,30 @@ impl Node {
         }
     }
 
-    /// Greeting → Ready.
-    fn enter(&mut self, now: Instant, id: PeerId, conn: ConnId, mut profile: Profile) {
+    /// Greeting → Ready, if the application lets it in.
+    fn enter(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        conn: ConnId,
+        source: SocketAddr,
+        mut profile: Profile,
+    ) -> bool {
+        let applicant = Applicant {
+            peer: id,
+            name: profile.name.clone(),
+            headers: profile.headers.clone(),
+            endpoint: profile.endpoint,
+            source,
+            public_key: self.peers.get(&id).and_then(|peer| peer.key),
+        };
+        if let Err(reason) = self.authorize(&applicant) {
+            self.turn_away(now, conn, &applicant, reason);
+            return false;
+        }
         let groups = Arc::unwrap_or_clone(std::mem::take(&mut profile.groups));
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        peer.refusal = None;
         let (name, endpoint, headers) = (profile.name.clone(), profile.endpoint, profile.headers.clone());
         peer.profile = Some(profile);
         let (has_link, like_zyre_js) = (peer.link.is_some(), peer.flavour == Flavour::Mod65535);
@@ -246,6 +296,7 @@ impl Node {
         if like_zyre_js {
             self.verify(now, id);
         }
+        true
     }
 
     /// A repeated HELLO that changes nothing but the groups.
@@ -284,7 +335,7 @@ impl Node {
     /// After a repeated HELLO only a PING-OK shows that the peer holds us for ready.
     fn verify(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.verify_by = Some(now + VERIFY_TIMEOUT);
+        peer.verify_by = (!bug(Bug::NeverVerifies)).then(|| now + VERIFY_TIMEOUT);
         self.send(id, Command::Ping);
     }
 }
@@ -297,12 +348,14 @@ fn unspecified_at(text: &[u8], source: SocketAddr) -> Option<Endpoint> {
 
 /// Signs of zyre C (and gyre): pyre and zyre.js speak neither CURVE nor IPv6.
 fn only_zyre_says(hello: &HelloFields, profile: &Profile) -> bool {
-    hello.headers.iter().any(|(key, _)| key == b"X-PUBLICKEY") || profile.endpoint.ip().is_ipv6()
+    hello.headers.iter().any(|(key, _)| key == KEY_HEADER.as_bytes()) || profile.endpoint.ip().is_ipv6()
 }
 
 /// What a HELLO says, for people; the header by which we know our own is not for them.
 fn read_profile(hello: &HelloFields, fallback: Endpoint) -> (Profile, bool, bool) {
-    let native = hello.headers.iter().any(|(key, _)| key == NATIVE_HEADER);
+    let version = hello.headers.iter().find(|(key, _)| key == NATIVE_HEADER);
+    let version = version.map(|(_, version)| String::from_utf8_lossy(version).into());
+    let native = version.is_some();
     let headers: Headers = hello
         .headers
         .iter()
@@ -313,6 +366,7 @@ fn read_profile(hello: &HelloFields, fallback: Endpoint) -> (Profile, bool, bool
         name: String::from_utf8_lossy(&hello.name).into(),
         endpoint: Endpoint::decode(&hello.endpoint).unwrap_or(fallback),
         headers,
+        version,
         groups: Arc::new(hello.groups.iter().cloned().collect()),
     };
     (profile, native, native)

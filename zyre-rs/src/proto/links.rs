@@ -1,11 +1,13 @@
 //! Links: opened, tried again, lost; and dials, which are links to an endpoint whose peer is not known yet.
 
 use super::budget::Backoff;
+use super::bug::{Bug, bug};
 use super::node::{Node, PROBE_TIMEOUT};
 use super::peer::{Link, LinkState, Peer};
 use super::sequence::Flavour;
 use super::{LinkId, LinkLoss, Output};
 use crate::wire::Endpoint;
+use crate::zmtp::curve::PublicKey;
 use crate::{ExitReason, PeerId};
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     pub(super) endpoint: Endpoint,
+    /// What the peer there has to prove, where that is needed.
+    pub(super) key: Option<PublicKey>,
     pub(super) link: Option<Link>,
     pub(super) adopted: Option<PeerId>,
     pub(super) retry_at: Instant,
@@ -22,14 +26,22 @@ pub(super) struct Dial {
 impl Node {
     /// Opens a session with a peer: a new link that says HELLO first.
     pub(super) fn open_link(&mut self, now: Instant, id: PeerId) {
-        self.close_link(id);
+        if !bug(Bug::LeaksLinks) {
+            self.close_link(id);
+        }
         let hello = self.greeting.clone();
         let link = self.new_link(now);
+        let (turned_away, personal) = (self.is_turned_away(now, id), self.config.trust.is_personal());
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.greet_at = None;
-        let (endpoint, flavour) = (peer.endpoint, peer.flavour);
+        if turned_away {
+            return;
+        }
+        let (endpoint, flavour, key) = (peer.endpoint, peer.flavour, peer.key);
         // A link that a dial has opened there is as good, and a second one would be taken for a restart.
-        let dialled = self.dials.iter_mut().find(|dial| dial.endpoint == endpoint && dial.adopted.is_none());
+        let own = |dial: &&mut Dial| !personal || dial.key == key;
+        let mut free = self.dials.iter_mut().filter(|dial| dial.adopted.is_none());
+        let dialled = free.find(|dial| dial.endpoint == endpoint && own(dial));
         if let Some(dial) = dialled {
             dial.adopted = Some(id);
             if let Some(open) = dial.link.take() {
@@ -38,7 +50,7 @@ impl Node {
                 return self.touch();
             }
         }
-        self.outputs.push_back(Output::Open { link: link.id, peer: Some(id), endpoint, hello, flavour });
+        self.outputs.push_back(Output::Open { link: link.id, peer: Some(id), endpoint, hello, flavour, key });
         peer.link = Some(link);
         self.touch();
         self.elect_with(now, id);
@@ -56,11 +68,13 @@ impl Node {
         }
     }
 
-    pub(super) fn dial(&mut self, now: Instant, endpoint: Endpoint) {
+    pub(super) fn dial(&mut self, now: Instant, endpoint: Endpoint, key: Option<PublicKey>) {
         if !self.is_own(endpoint) && self.dials.iter().all(|dial| dial.endpoint != endpoint) {
-            let holder = self.peers.values().find(|peer| peer.endpoint == endpoint).map(|peer| peer.id);
+            let personal = self.config.trust.is_personal();
+            let mut there = self.peers.values().filter(|peer| peer.endpoint == endpoint);
+            let holder = there.find(|peer| !personal || peer.key == key).map(|peer| peer.id);
             let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-            self.dials.push(Dial { endpoint, link: None, adopted: holder, retry_at: now, backoff });
+            self.dials.push(Dial { endpoint, key, link: None, adopted: holder, retry_at: now, backoff });
         }
     }
 
@@ -71,7 +85,7 @@ impl Node {
             let Some(dial) = self.dials.get_mut(index) else { return };
             match &mut dial.link {
                 None if dial.adopted.is_none() && now >= dial.retry_at => {
-                    let (endpoint, hello) = (dial.endpoint, self.greeting.clone());
+                    let (endpoint, key, hello) = (dial.endpoint, dial.key, self.greeting.clone());
                     let flavour = Flavour::Unknown;
                     self.outputs.push_back(Output::Open {
                         link: link.id,
@@ -79,6 +93,7 @@ impl Node {
                         endpoint,
                         hello,
                         flavour,
+                        key,
                     });
                     dial.link = Some(link);
                 }
@@ -121,7 +136,7 @@ impl Node {
         if let Some(link) = &mut peer.link {
             link.refused = refused;
             // Each beacon buys a few tries; a peer that was here is worth trying until it expires.
-            let again = ready || link.tries_left > 0;
+            let again = ready || link.tries_left > 0 || bug(Bug::RetriesForever);
             link.tries_left = link.tries_left.saturating_sub(1);
             link.state = LinkState::Waiting(again.then(|| now + wait));
         }
@@ -139,7 +154,7 @@ impl Node {
             return;
         }
         let spread = self.next_spread();
-        let Some(peer) = self.peer_of_link(id) else { return };
+        let Some(peer) = self.peer_of_link(id).filter(|_| !bug(Bug::LostLinkStays)) else { return };
         let peer_id = peer.id;
         let lasted = peer.link.take().is_some_and(|link| now >= link.greeted_at + Duration::from_secs(2));
         if lasted {
@@ -150,7 +165,7 @@ impl Node {
         peer.greet_at = Some(now + wait);
         let said_goodbye = peer.goodbye_at.is_some_and(|at| now < at + PROBE_TIMEOUT);
         self.touch();
-        if cause == LinkLoss::Full {
+        if cause == LinkLoss::Full && !bug(Bug::FullLinkUntold) {
             self.exit(peer_id, ExitReason::LinkFull);
             if let Some(peer) = self.peers.get_mut(&peer_id) {
                 peer.greet_at = Some(now + Duration::from_secs(2));

@@ -3,6 +3,7 @@
 //! Two clocks run: beacons and TCP both count as life (the peer does not expire), but only TCP proves
 //! that its session works. Events come once per transition, not per tick.
 
+use super::bug::{Bug, bug};
 use crate::Timers;
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,7 @@ impl Liveness {
 
     /// Silence that our own slowness causes is not absence.
     pub(super) fn set_stalled(&mut self, now: Instant, stalled: bool) {
-        if self.stalled != stalled {
+        if self.stalled != stalled && !bug(Bug::BlamesStall) {
             self.heard(now);
             self.stalled = stalled;
         }
@@ -118,6 +119,10 @@ impl Liveness {
         timers.evasive * 4 / 5
     }
 
+    fn expires_at(&self, timers: &Timers) -> Instant {
+        self.seen_at + if bug(Bug::NeverExpires) { timers.expired * 100 } else { timers.expired }
+    }
+
     fn grace(timers: &Timers) -> Duration {
         PING_GRACE.min(timers.evasive / 2)
     }
@@ -131,7 +136,7 @@ impl Liveness {
             self.pinged_at = Some(now);
             return Some(Due::KeepAlive);
         }
-        if now >= self.seen_at + timers.expired {
+        if now >= self.expires_at(timers) {
             return Some(Due::Expire);
         }
         let quiet = now.saturating_duration_since(self.heard_at);
@@ -175,7 +180,7 @@ impl Liveness {
         if self.stalled {
             return self.pinged_at.map_or(self.heard_at, |at| at) + ping_interval;
         }
-        let mut next = self.seen_at + timers.expired;
+        let mut next = self.expires_at(timers);
         if self.may_regreet(timers, ready) {
             next = next.min(self.regreet_at(timers, ready));
         }

@@ -1,13 +1,16 @@
 //! The machine itself: its state, its entry point, and discovery (beacons, gossip, dials).
 
 use super::budget::NewcomerBudget;
+use super::bug::{Bug, bug};
 use super::groups::Elections;
 use super::links::Dial;
 use super::liveness::Due;
-use super::peer::{Doubt, LinkState, Mailbox, Peer, TRIES_PER_BEACON};
+use super::peer::{Doubt, LinkState, Mailbox, Peer, Sighting, TRIES_PER_BEACON};
 use super::sequence::Flavour;
+use super::trust::{Authorize, Trust};
 use super::{Input, Output, PeerView};
 use crate::wire::{Beacon, Command, Endpoint, HelloFields};
+use crate::zmtp::curve::PublicKey;
 use crate::{EndpointPolicy, Event, ExitReason, GroupName, PeerId, Timers};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +57,10 @@ pub struct Config {
     pub endpoint_policy: EndpointPolicy,
     /// Own addresses with their prefix lengths; beacons from elsewhere are refused.
     pub subnets: Vec<(IpAddr, u8)>,
+    /// Whose keys are welcome.
+    pub trust: Trust,
+    /// What the application says about newcomers; without it everybody is let in.
+    pub authorize: Option<Authorize>,
 }
 
 /// The ZRE protocol machine of one node; see the [module's](super) rule of use.
@@ -71,7 +78,8 @@ pub struct Node {
     budget: NewcomerBudget,
     beacon_at: Instant,
     handled_at: Instant,
-    conflict_at: Option<Instant>,
+    pub(super) conflict_at: Option<Instant>,
+    pub(super) mismatch_at: Option<Instant>,
     pub(super) next_link: u64,
     pub(super) spread: u64,
     revision: u64,
@@ -105,6 +113,7 @@ impl Node {
             beacon_at: now,
             handled_at: now,
             conflict_at: None,
+            mismatch_at: None,
             next_link: 0,
             spread,
             revision: 0,
@@ -121,12 +130,16 @@ impl Node {
         self.forgive_own_pause(now);
         match input {
             Input::Beacon { source, beacon } => self.on_beacon(now, source, &beacon),
-            Input::Gossip { peer, endpoint } => self.on_gossip(now, peer, endpoint),
-            Input::Hello { conn, peer, source, hello } => {
-                self.on_hello(now, conn, peer, source, hello.into_fields());
+            Input::Gossip { peer, endpoint, key } => self.on_gossip(now, peer, endpoint, key),
+            Input::Hello { conn, peer, source, hello, key } => {
+                self.on_hello(now, conn, peer, source, hello.into_fields(), key);
             }
-            Input::Resume { conn, peer, source, sequence } => {
-                self.on_resume(now, conn, peer, source, sequence);
+            Input::Resume { conn, peer, source, sequence, key } => {
+                if self.judge_key(now, peer, source.ip(), key, None) {
+                    self.on_resume(now, conn, peer, source, sequence);
+                } else {
+                    self.outputs.push_back(Output::Refuse(conn));
+                }
             }
             Input::Command { conn, peer, command } => self.on_command(now, conn, peer, command),
             Input::Heard { peer } => self.on_heard(now, peer),
@@ -144,7 +157,8 @@ impl Node {
             Input::Join(group) => self.change_group(now, group, true),
             Input::Leave(group) => self.change_group(now, group, false),
             Input::Contest(group) => self.contest(now, group),
-            Input::Dial(endpoint) => self.dial(now, endpoint),
+            Input::Dial { endpoint, key } => self.dial(now, endpoint, key),
+            Input::Trust(trusted) => self.trust(now, trusted),
             Input::Subnets(subnets) => self.config.subnets = subnets,
             Input::Timeout => {}
             Input::Stop => return self.stop(),
@@ -234,13 +248,17 @@ impl Node {
         let away = now.saturating_duration_since(self.handled_at);
         self.handled_at = now;
         let usual = self.config.timers.interval + Duration::from_secs(2);
-        if away > usual {
+        if away > usual && !bug(Bug::BlamesOwnPause) {
             self.count("own_pauses");
             self.peers.values_mut().for_each(|peer| peer.forgive(away, now));
         }
     }
 
     fn on_beacon(&mut self, now: Instant, source: SocketAddr, beacon: &Beacon) {
+        let key = beacon.key.map(PublicKey::from_bytes);
+        if !self.hears_beacon(now, beacon.id, key, source.ip()) {
+            return;
+        }
         if beacon.id == self.me {
             let own = self.config.subnets.iter().any(|(ip, _)| *ip == source.ip());
             if !own {
@@ -262,21 +280,24 @@ impl Node {
             SocketAddr::V4(_) => endpoint,
         };
         let guess = Flavour::guess_by_beacon(source.port(), self.config.beacon_port, beacon.port);
-        self.on_sighting(now, beacon.id, endpoint, guess, true);
+        self.on_sighting(now, beacon.id, &Sighting { endpoint, key, guess, beacon: true });
     }
 
-    fn on_gossip(&mut self, now: Instant, id: PeerId, endpoint: Endpoint) {
-        if id != self.me {
+    fn on_gossip(&mut self, now: Instant, id: PeerId, endpoint: Endpoint, key: Option<PublicKey>) {
+        if id != self.me
+            && let Ok(key) = self.hears_gossip(now, id, key, endpoint.ip())
+        {
             // Only zyre C and gyre gossip, besides us, and all of them count as the RFC does.
-            self.on_sighting(now, id, endpoint, Flavour::Uint16, false);
+            let guess = Flavour::Uint16;
+            self.on_sighting(now, id, &Sighting { endpoint, key, guess, beacon: false });
         }
     }
 
     /// Something says that a node is at an endpoint.
-    fn on_sighting(&mut self, now: Instant, id: PeerId, endpoint: Endpoint, guess: Flavour, beacon: bool) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return self.on_newcomer(now, id, endpoint, guess, beacon);
-        };
+    fn on_sighting(&mut self, now: Instant, id: PeerId, seen: &Sighting) {
+        let Sighting { endpoint, key, guess, beacon } = *seen;
+        self.hear_of_key(now, id, key);
+        let Some(peer) = self.peers.get_mut(&id) else { return self.on_newcomer(now, id, seen) };
         peer.flavour = peer.flavour.or(guess);
         if beacon {
             peer.beacon_at = Some(now);
@@ -296,15 +317,17 @@ impl Node {
         }
     }
 
-    fn on_newcomer(&mut self, now: Instant, id: PeerId, endpoint: Endpoint, guess: Flavour, beacon: bool) {
+    fn on_newcomer(&mut self, now: Instant, id: PeerId, seen: &Sighting) {
+        let Sighting { endpoint, key, guess, beacon } = *seen;
         let greeting = self.peers.values().filter(|peer| !peer.is_ready());
         let (all, here) = greeting.fold((0, 0), |(all, here), peer| {
             (all + 1, here + usize::from(peer.endpoint.ip() == endpoint.ip()))
         });
-        if self.peers.len() >= MAX_PEERS || all >= MAX_GREETING || here >= MAX_GREETING_PER_ADDRESS {
+        let full = self.peers.len() >= MAX_PEERS || all >= MAX_GREETING || here >= MAX_GREETING_PER_ADDRESS;
+        if full && !bug(Bug::NewcomersUnbounded) {
             return self.count("newcomer_no_room");
         }
-        if !self.budget.take(now, endpoint.ip()) {
+        if !self.budget.take(now, endpoint.ip()) && !bug(Bug::NewcomersUnbounded) {
             return self.count("newcomer_over_budget");
         }
         if !self.make_room_at(now, endpoint) {
@@ -312,6 +335,7 @@ impl Node {
         }
         let mut peer = Peer::new(now, id, endpoint, endpoint.ip());
         peer.flavour = guess;
+        peer.key = key;
         peer.beacon_at = beacon.then_some(now);
         self.peers.insert(id, Box::new(peer));
         self.open_link(now, id);
@@ -328,7 +352,7 @@ impl Node {
             return true;
         };
         let id = holder.id;
-        if !holder.has_mailbox() {
+        if !holder.has_mailbox() || bug(Bug::PurgesUnasked) {
             self.exit(id, ExitReason::Replaced);
             self.forget(id);
             return true;
@@ -340,7 +364,8 @@ impl Node {
 
     /// Whether an endpoint is this node's own mailbox.
     pub(super) fn is_own(&self, endpoint: Endpoint) -> bool {
-        endpoint.port() == self.config.mailbox_port
+        !bug(Bug::ConnectsToItself)
+            && endpoint.port() == self.config.mailbox_port
             && self.config.subnets.iter().any(|(own, _)| *own == endpoint.ip())
     }
 
@@ -350,7 +375,7 @@ impl Node {
             return self.count("endpoint_is_ours");
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.link_is_up() && (peer.has_mailbox() || !peer.is_ready()) {
+        if peer.link_is_up() && (peer.has_mailbox() || !peer.is_ready()) && !bug(Bug::MovesUnasked) {
             self.doubt(now, id, Some(endpoint));
         } else if peer.link.as_ref().is_none_or(|link| link.gives_way(now)) {
             if !self.make_room_at(now, endpoint) {
@@ -384,20 +409,16 @@ impl Node {
             return self.forget(id);
         }
         peer.goodbye_at = Some(now);
-        if !peer.has_mailbox() || peer.lost_at.is_some() {
+        if !peer.has_mailbox() || peer.lost_at.is_some() || bug(Bug::GoodbyeUnasked) {
             self.exit(id, ExitReason::Goodbye);
             return self.forget(id);
         }
-        peer.goodbye_by = Some(now + GOODBYE_TIMEOUT);
-        self.send(id, Command::Ping);
-    }
-
-    /// At most one report per ten seconds: a conflict lasts, and each beacon shows it again.
-    pub(super) fn report_conflict(&mut self, now: Instant, peer: PeerId, address: IpAddr) {
-        self.count("identity_conflicts");
-        if self.conflict_at.is_none_or(|at| now >= at + Duration::from_secs(10)) {
-            self.conflict_at = Some(now);
-            self.emit(Event::IdentityConflict { peer, address });
+        if matches!(self.config.trust, Trust::Open) {
+            peer.goodbye_by = Some(now + GOODBYE_TIMEOUT);
+            self.send(id, Command::Ping);
+        } else {
+            // Anybody can send a datagram. Only a connection whose key was proven can take it back, by closing.
+            self.count("goodbye_unproven");
         }
     }
 
@@ -447,7 +468,8 @@ impl Node {
     pub(super) fn run_beacon(&mut self, now: Instant) {
         if now >= self.beacon_at {
             // Late beacons are not made up for.
-            self.beacon_at = (self.beacon_at + self.config.timers.interval).max(now);
+            let earliest = if bug(Bug::MakesUpBeacons) { self.beacon_at } else { now };
+            self.beacon_at = (self.beacon_at + self.config.timers.interval).max(earliest);
             if self.config.beacon {
                 self.outputs.push_back(Output::Beacon { leaving: false });
             }
@@ -459,6 +481,7 @@ impl Node {
         let Some(peer) = self.peers.get(&id) else { return };
         let name = peer.name();
         match due {
+            Due::Ping if bug(Bug::NeverPings) => {}
             Due::Ping => self.send(id, Command::Ping),
             Due::KeepAlive => self.send(id, Command::PingOk),
             Due::Evasive => self.emit(Event::Evasive { peer: id, name }),

@@ -12,8 +12,10 @@ use super::budget::Backoff;
 use super::liveness::Liveness;
 use super::node::PROBE_TIMEOUT;
 use super::sequence::Flavour;
+use super::trust::Refusal;
 use super::{ConnId, LinkId};
 use crate::wire::{Endpoint, HelloFields};
+use crate::zmtp::curve::PublicKey;
 use crate::{GroupName, Headers, PeerId};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +39,7 @@ pub(super) struct Profile {
     pub(super) name: Arc<str>,
     pub(super) endpoint: Endpoint,
     pub(super) headers: Headers,
+    pub(super) version: Option<Arc<str>>,
     /// Shared with the application's view of the peer.
     pub(super) groups: Arc<BTreeSet<GroupName>>,
 }
@@ -52,6 +55,8 @@ pub struct PeerView<'a> {
     pub endpoint: Endpoint,
     /// Its headers.
     pub headers: &'a Headers,
+    /// Which version of this crate it is made with; `None` for other implementations.
+    pub version: Option<&'a Arc<str>>,
     /// The groups it is in.
     pub groups: &'a Arc<BTreeSet<GroupName>>,
     /// The link that carries what is sent to it.
@@ -99,6 +104,16 @@ impl Link {
     }
 }
 
+/// What a beacon or gossip says of a peer.
+pub(super) struct Sighting {
+    pub(super) endpoint: Endpoint,
+    pub(super) key: Option<PublicKey>,
+    /// How it counts.
+    pub(super) guess: Flavour,
+    /// Whether it has said so itself just now, which is a sign of life.
+    pub(super) beacon: bool,
+}
+
 /// The peer's connection to our mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mailbox {
@@ -139,9 +154,17 @@ pub(super) struct Peer {
     pub(super) endpoint: Endpoint,
     /// Where its beacons, else its connection come from.
     pub(super) address: IpAddr,
+    /// The key by which links to it are opened: the one it has proven, else one that a beacon or gossip names.
+    pub(super) key: Option<PublicKey>,
+    /// Whether that key is its own and no other is believed any more.
+    pub(super) key_proven: bool,
+    /// The application does not want it.
+    pub(super) refusal: Option<Box<Refusal>>,
     pub(super) profile: Option<Profile>,
     pub(super) link: Option<Link>,
     pub(super) mailbox: Mailbox,
+    /// The latest connection on which it said HELLO, or went on without one.
+    pub(super) latest: ConnId,
     /// Whether the session of the mailbox cannot go on after its connection: the peer has said HELLO since, or came
     /// back with another number than the next.
     pub(super) broken_off: bool,
@@ -176,9 +199,13 @@ impl Peer {
             id,
             endpoint,
             address,
+            key: None,
+            key_proven: false,
+            refusal: None,
             profile: None,
             link: None,
             mailbox: Mailbox::None,
+            latest: ConnId(0),
             broken_off: false,
             newcomer: None,
             doubt: None,
@@ -237,6 +264,7 @@ impl Peer {
             name: &profile.name,
             endpoint: profile.endpoint,
             headers: &profile.headers,
+            version: profile.version.as_ref(),
             groups: &profile.groups,
             link: self.link.as_ref().map(|link| link.id),
         })

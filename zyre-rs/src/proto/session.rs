@@ -1,5 +1,6 @@
 //! Sessions: everything but HELLO that arrives on a peer's mailbox connection, the connection's end, and Exit.
 
+use super::bug::{Bug, bug};
 use super::hello::ANSWER_WINDOW;
 use super::node::{Node, PROBE_TIMEOUT};
 use super::peer::Mailbox;
@@ -31,8 +32,10 @@ impl Node {
             && let Mailbox::Closed { expected } = peer.mailbox
             && peer.is_ready()
         {
-            if expected == sequence && !peer.broken_off {
+            let next = expected == sequence || bug(Bug::ResumesAnywhere);
+            if next && (!peer.broken_off || bug(Bug::ResumesBrokenOff)) {
                 peer.mailbox = Mailbox::Open(conn);
+                peer.latest = conn;
                 peer.live.heard(now);
                 peer.greet_at = None;
                 let name = peer.name();
@@ -53,7 +56,8 @@ impl Node {
 
     /// Whether this is the connection that speaks for the peer now.
     fn is_current(&self, conn: ConnId, id: PeerId) -> bool {
-        self.peers.get(&id).is_some_and(|peer| peer.mailbox == Mailbox::Open(conn) && peer.is_ready())
+        let speaks = |mailbox| mailbox == Mailbox::Open(conn) || bug(Bug::StaleCommands);
+        self.peers.get(&id).is_some_and(|peer| speaks(peer.mailbox) && peer.is_ready())
     }
 
     pub(super) fn on_command(&mut self, now: Instant, conn: ConnId, id: PeerId, command: Command) {
@@ -64,6 +68,7 @@ impl Node {
         match command {
             Command::Join { group, .. } => self.on_peer_join(now, id, group),
             Command::Leave { group, .. } => self.on_peer_leave(now, id, group),
+            Command::Ping if bug(Bug::PingUnanswered) => {}
             Command::Ping => self.send(id, Command::PingOk),
             Command::PingOk => self.on_ping_ok(now, id),
             Command::Elect { group, challenger } => {
@@ -92,7 +97,7 @@ impl Node {
         if now >= peer.rehello_at + PENALTY {
             peer.rehello_backoff.reset();
         }
-        if peer.goodbye_by.take().is_some() {
+        if !bug(Bug::GoodbyeNotDenied) && peer.goodbye_by.take().is_some() {
             self.count("goodbyes_denied");
         }
     }
@@ -118,7 +123,7 @@ impl Node {
     }
 
     pub(super) fn on_gap(&mut self, now: Instant, conn: ConnId, id: PeerId, missing: u16) {
-        if self.is_current(conn, id) {
+        if self.is_current(conn, id) && !bug(Bug::GapUntold) {
             self.exit(id, ExitReason::MessagesLost { count: missing });
             self.greet_after_exit(now, id, Duration::ZERO);
         }
@@ -172,8 +177,10 @@ impl Node {
     pub(super) fn exit(&mut self, id: PeerId, reason: ExitReason) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(profile) = peer.profile.take() else { return };
+        peer.profile = bug(Bug::ExitsTwice).then(|| profile.clone());
         if let Mailbox::Open(conn) = std::mem::replace(&mut peer.mailbox, Mailbox::None)
             && reason != ExitReason::Restarted
+            && !bug(Bug::ExitKeepsConnection)
         {
             self.outputs.push_back(Output::Refuse(conn));
         }

@@ -2,11 +2,12 @@
 //! topology, workload and faults follow.
 //!
 //! It stands for the shell and the network: UDP that loses, doubles and reorders; TCP that keeps order, is cut with
-//! the loss of its tail, refuses, hangs half-open; processes that crash, pause, move and read slowly; a modelled
-//! pyre, a peer that answers every HELLO with a HELLO, and a hostile node. Bytes do not occur: messages travel
-//! decoded, numbered by the real [`sequence`](super::sequence) code.
+//! the loss of its tail, refuses, hangs half-open; processes that crash, pause, move and read slowly; modelled nodes of
+//! pyre, zyre C and zyre.js, and a hostile node. Bytes do not occur: messages travel decoded, numbered by the real
+//! [`sequence`](super::sequence) code.
 //!
-//! [`run`] plays one seed and says the first invariant that broke (see `sim/check.rs`). The same seed plays the same run.
+//! [`run`] plays one seed and says the first invariant that broke (see `sim/check.rs`). The same seed plays the same run;
+//! [`Plan::shrink`] looks for the fewest faults with which it still breaks.
 
 #![expect(
     clippy::indexing_slicing,
@@ -16,19 +17,22 @@
 
 mod check;
 mod faults;
+mod foreign;
 mod hostile;
-mod pyre;
+mod plan;
 mod random;
 mod shell;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
-use super::{Config, Input, LinkId, Node};
+use super::bug::{Bug, bug};
+use super::{Config, Input, LinkId, Node, Trust};
 use crate::wire::Beacon;
 use crate::{EndpointPolicy, GroupName, PeerId, Timers};
 use check::Check;
-use pyre::Pyre;
+use foreign::{Foreign, Kind};
+pub use plan::{Plan, Report, Violation};
 use random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,7 +56,7 @@ pub enum Scenario {
     Pauses,
     /// Nodes change their address or port.
     Moves,
-    /// Modelled pyre nodes take part, with cuts and pauses.
+    /// Modelled nodes of pyre, zyre C and zyre.js take part, with cuts, crashes and pauses.
     Foreign,
     /// A hostile node plays the attack table; the good nodes must not notice.
     Hostile,
@@ -80,32 +84,6 @@ impl Scenario {
     }
 }
 
-/// What happened in a run that broke no invariant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Happenings played.
-    pub happenings: u64,
-    /// Whispers and shouts delivered.
-    pub delivered: u64,
-    /// Content that reached another node than it was sent to, since that had taken over the endpoint.
-    pub strayed: u64,
-    /// Exits told.
-    pub exits: u64,
-    /// Enters told.
-    pub enters: u64,
-    /// A digest of all events, equal for equal runs.
-    pub digest: u64,
-}
-
-/// The first invariant that a seed broke, and the last events before.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    /// What broke, and when.
-    pub what: String,
-    /// The end of the trace.
-    pub trace: Vec<String>,
-}
-
 /// How long faults go on; afterwards everything has to come to rest.
 const FAULTS_LAST: Duration = Duration::from_secs(60);
 /// The time that a network without faults gets to come to rest (the expiry of 30 s and a session after it).
@@ -113,26 +91,73 @@ const REST_AFTER: Duration = Duration::from_secs(36);
 /// What a hostile node has claimed lives on until it expires: who has just moved may find its new endpoint taken until then,
 /// and its peers reach it only afterwards.
 const CLAIMS_LAST: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(86_400);
 /// At rest nothing happens for this long.
 const REST_LASTS: Duration = Duration::from_secs(15);
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
 enum Happening {
-    Wake { host: usize, epoch: u32 },
-    Datagram { host: usize, source: SocketAddr, beacon: Beacon },
-    Connect { host: usize, epoch: u32, link: u64, started: Duration },
-    Pump { conn: usize },
-    Wrapped { host: usize, epoch: u32, link: u64 },
-    Lost { conn: usize, full: bool },
-    Work { host: usize },
+    Wake {
+        host: usize,
+        epoch: u32,
+    },
+    Datagram {
+        host: usize,
+        source: SocketAddr,
+        beacon: Beacon,
+    },
+    Connect {
+        host: usize,
+        epoch: u32,
+        link: u64,
+        started: Duration,
+    },
+    Pump {
+        conn: usize,
+    },
+    Wrapped {
+        host: usize,
+        epoch: u32,
+        link: u64,
+    },
+    Lost {
+        conn: usize,
+        full: bool,
+    },
+    /// A command that was read before its connection was refused, and is told after.
+    Stale {
+        host: usize,
+        epoch: u32,
+        input: Box<Input>,
+    },
+    Work {
+        host: usize,
+    },
     Fault,
-    Heal { a: usize, b: usize, lasted: Duration },
-    Resume { host: usize },
-    Unstall { conn: usize },
-    Start { host: usize, same_id: bool },
-    End { host: usize, epoch: u32 },
-    Tick { host: usize, epoch: u32 },
+    Heal {
+        a: usize,
+        b: usize,
+        lasted: Duration,
+    },
+    Resume {
+        host: usize,
+    },
+    Unstall {
+        conn: usize,
+    },
+    Start {
+        host: usize,
+        same_id: bool,
+    },
+    End {
+        host: usize,
+        epoch: u32,
+    },
+    Tick {
+        host: usize,
+        epoch: u32,
+    },
     Attack,
 }
 
@@ -144,7 +169,7 @@ enum Machine {
         power: bool,
     },
     Zyre(Box<Node>),
-    Pyre(Pyre),
+    Foreign(Foreign),
     Hostile,
 }
 
@@ -156,9 +181,12 @@ struct Host {
     id: PeerId,
     /// Grows with each start: news of an earlier life is void.
     epoch: u32,
+    /// Which other implementation it runs, if not ours.
+    kind: Option<Kind>,
     machine: Machine,
     links: BTreeMap<u64, Tx>,
     paused_until: Option<Duration>,
+    refuses_until: Duration,
     backlog: Vec<Happening>,
     wake_at: Duration,
     /// Content numbered per receiver, through all lives of this host.
@@ -170,6 +198,9 @@ struct Host {
 struct World {
     base: Instant,
     now: Duration,
+    /// By how much somebody has set the clock on the wall, which nothing may depend on.
+    wall: Duration,
+    plan: Plan,
     scenario: Scenario,
     random: Random,
     queue: BTreeMap<(Duration, u64), Happening>,
@@ -182,6 +213,8 @@ struct World {
     doubles: u64,
     delay: u64,
     near_wrap: bool,
+    /// The fault that happens now, or happened last.
+    fault_number: u64,
     check: Check,
     report: Report,
 }
@@ -191,29 +224,7 @@ struct World {
 /// # Errors
 /// The first invariant that broke.
 pub fn run(seed: u64) -> Result<Report, Violation> {
-    run_scenario(seed, Scenario::of(seed))
-}
-
-/// Plays one seed in a scenario of choice.
-///
-/// # Errors
-/// The first invariant that broke.
-pub fn run_scenario(seed: u64, scenario: Scenario) -> Result<Report, Violation> {
-    let mut world = World::new(seed, scenario);
-    world.play(FAULTS_LAST);
-    world.end_faults();
-    let claims_last = if scenario == Scenario::Mixed { CLAIMS_LAST } else { Duration::ZERO };
-    let rest_at = FAULTS_LAST + claims_last + REST_AFTER;
-    world.play(rest_at);
-    world.check_rest();
-    world.play(rest_at + REST_LASTS);
-    world.check_rest_lasted();
-    let mut report = world.report;
-    report.digest = world.check.digest();
-    match world.check.violation.take() {
-        Some(what) => Err(Violation { what, trace: world.check.trace() }),
-        None => Ok(report),
-    }
+    Plan::of(seed).play()
 }
 
 fn group(number: u64) -> GroupName {
@@ -221,30 +232,55 @@ fn group(number: u64) -> GroupName {
 }
 
 impl World {
+    fn run(mut self) -> Result<Report, Violation> {
+        self.play(FAULTS_LAST);
+        self.end_faults();
+        let claims_last = if self.scenario == Scenario::Mixed { CLAIMS_LAST } else { Duration::ZERO };
+        let rest_at = FAULTS_LAST + claims_last + REST_AFTER;
+        self.play(rest_at);
+        self.check_rest();
+        self.play(rest_at + REST_LASTS);
+        self.check_rest_lasted();
+        self.report.digest = self.check.digest();
+        match self.check.violation() {
+            Some(violation) => Err(violation),
+            None => Ok(self.report),
+        }
+    }
+
     #[cfg_attr(
         not(test),
         expect(clippy::disallowed_methods, reason = "any instant will do as the origin of virtual time")
     )]
-    fn new(seed: u64, scenario: Scenario) -> Self {
+    fn new(plan: &Plan, traced: bool) -> Self {
+        let Plan { seed, scenario, .. } = *plan;
         let mut random = Random::new(seed);
         let lossy = random.percent(60);
+        let loss = if lossy { random.below(61) } else { 0 };
+        let (doubles, delay) = (random.below(20), [1, 5, 50, 1_500][random.index(4)]);
+        let near_wrap = random.percent(25);
         let mut world = Self {
-            base: Instant::now(),
+            // The wall clock may be set back by a day.
+            base: Instant::now() + 10 * DAY,
             now: Duration::ZERO,
+            wall: Duration::ZERO,
+            plan: plan.clone(),
             scenario,
             queue: BTreeMap::new(),
             ticket: 0,
             hosts: Vec::new(),
             conns: Vec::new(),
             blocked: BTreeSet::new(),
-            loss: if lossy { random.below(61) } else { 0 },
-            doubles: random.below(20),
-            delay: [1, 5, 50, 1_500][random.index(4)],
-            near_wrap: random.percent(25),
-            check: Check::default(),
+            loss: 0,
+            doubles: 0,
+            delay: 1,
+            near_wrap: false,
+            fault_number: 0,
+            check: Check::new(traced),
             report: Report::default(),
             random,
         };
+        world.ambient(loss, doubles, delay, near_wrap);
         let good = 2 + world.random.index(4);
         for index in 0..good {
             let foreign = match scenario {
@@ -252,19 +288,23 @@ impl World {
                 Scenario::Mixed => index > 1 && world.random.percent(30),
                 _ => false,
             };
-            world.add_host(foreign);
+            let kind = if foreign { world.random.pick(&Kind::ALL) } else { None };
+            world.add_host(kind);
         }
         for host in 0..world.hosts.len() {
-            if matches!(&world.hosts[host].machine, Machine::Pyre(pyre) if pyre.always()) {
+            if world.hosts[host].kind == Some(Kind::Answering) {
                 // Its HELLOs on new connections are new sessions, and it asks for them.
                 world.touch_host(host, Duration::from_secs(10_000));
             }
         }
         if matches!(scenario, Scenario::Hostile | Scenario::Mixed) {
-            let host = world.add_host(false);
+            let host = world.add_host(None);
             world.check.hostile = true;
             world.hosts[host].machine = Machine::Hostile;
             world.after_millis(500, 3_000, Happening::Attack);
+        }
+        if plan.variant > 0 {
+            world.random = Random::new(seed ^ plan.variant.rotate_left(32));
         }
         for host in 0..world.hosts.len() {
             if !matches!(world.hosts[host].machine, Machine::Hostile) {
@@ -277,23 +317,20 @@ impl World {
         world
     }
 
-    fn add_host(&mut self, pyre: bool) -> usize {
+    fn add_host(&mut self, kind: Option<Kind>) -> usize {
         let number = self.hosts.len();
         let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 0, number as u8 + 1));
-        let machine = if pyre {
-            Machine::Pyre(Pyre::new(self.random.percent(25)))
-        } else {
-            Machine::Off { power: true }
-        };
         let id = self.random.id();
         self.hosts.push(Host {
             ip,
             port: 49_152 + number as u16,
             id,
             epoch: 0,
-            machine,
+            kind,
+            machine: Machine::Off { power: true },
             links: BTreeMap::new(),
             paused_until: None,
+            refuses_until: Duration::ZERO,
             backlog: Vec::new(),
             wake_at: Duration::MAX,
             sent: BTreeMap::new(),
@@ -318,6 +355,8 @@ impl World {
             mailbox_port: host_.port,
             endpoint_policy: EndpointPolicy::SameSubnet,
             subnets: vec![(host_.ip, 24)],
+            trust: Trust::Open,
+            authorize: None,
         }
     }
 
@@ -331,14 +370,16 @@ impl World {
         self.at(time, happening);
     }
 
+    /// The time that machines are told.
     fn instant(&self) -> Instant {
-        self.base + self.now
+        let wall = if bug(Bug::WallClock) { self.wall } else { Duration::ZERO };
+        self.base + self.now + wall
     }
 
     fn play(&mut self, until: Duration) {
         while let Some(entry) = self.queue.first_entry() {
             let time = entry.key().0;
-            if time > until || self.check.violation.is_some() {
+            if time > until || self.check.is_broken() {
                 break;
             }
             let happening = entry.remove();
@@ -379,6 +420,11 @@ impl World {
                 }
             }
             Happening::Lost { conn, full } => self.on_lost(conn, full),
+            Happening::Stale { host, epoch, input } => {
+                if self.hosts[host].epoch == epoch && !self.is_paused(host) {
+                    self.feed(host, *input);
+                }
+            }
             Happening::Work { host } => self.work(host),
             Happening::Fault => self.fault(),
             Happening::Heal { a, b, lasted } => self.heal(a, b, lasted),
@@ -390,7 +436,7 @@ impl World {
                     self.end(host);
                 }
             }
-            Happening::Tick { host, epoch } => self.tick_pyre(host, epoch),
+            Happening::Tick { host, epoch } => self.tick_foreign(host, epoch),
             Happening::Attack => self.attack(),
         }
     }
@@ -409,9 +455,11 @@ impl World {
 
     /// Sends a beacon to everybody on the subnet.
     fn broadcast(&mut self, from: usize, beacon: Beacon) {
-        let source = SocketAddr::new(self.hosts[from].ip, 5670);
+        let foreign = self.hosts[from].kind;
+        let source = SocketAddr::new(self.hosts[from].ip, foreign.map_or(5670, Kind::beacon_port));
         for host in 0..self.hosts.len() {
-            if host == from || self.blocked.contains(&(from, host)) {
+            let strangers = foreign.is_some() && self.hosts[host].kind.is_some();
+            if host == from || strangers || self.blocked.contains(&(from, host)) {
                 continue;
             }
             let copies = 1 + u64::from(self.random.percent(self.doubles));
@@ -427,7 +475,7 @@ impl World {
     fn on_datagram(&mut self, host: usize, source: SocketAddr, beacon: Beacon) {
         match self.hosts[host].machine {
             Machine::Zyre(_) => self.feed(host, Input::Beacon { source, beacon }),
-            Machine::Pyre(_) => self.pyre_beacon(host, source, beacon),
+            Machine::Foreign(_) => self.foreign_beacon(host, source, beacon),
             Machine::Off { .. } | Machine::Hostile => {}
         }
     }

@@ -2,6 +2,7 @@
 
 mod elections;
 mod resume;
+mod trust;
 
 use super::*;
 use crate::{EndpointPolicy, ExitReason, Timers};
@@ -22,6 +23,10 @@ fn id(n: u8) -> PeerId {
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
+}
+
+fn dial(text: &str) -> Input {
+    Input::Dial { endpoint: Endpoint::new(at(text)).expect("good"), key: None }
 }
 
 fn group(name: &str) -> GroupName {
@@ -48,6 +53,8 @@ fn config() -> Config {
         mailbox_port: 49_152,
         endpoint_policy: EndpointPolicy::SameSubnet,
         subnets: vec![(at("10.0.0.100:1").ip(), 24)],
+        trust: Trust::Open,
+        authorize: None,
     }
 }
 
@@ -88,7 +95,7 @@ impl Bench {
     }
 
     fn hello(&mut self, conn: u64, peer: u8, source: &str, hello: Hello) -> Vec<Output> {
-        self.tell(Input::Hello { conn: ConnId(conn), peer: id(peer), source: at(source), hello })
+        self.tell(Input::Hello { conn: ConnId(conn), peer: id(peer), source: at(source), hello, key: None })
     }
 
     fn command(&mut self, conn: u64, peer: u8, command: Command) -> Vec<Output> {
@@ -260,7 +267,7 @@ fn nobody_makes_a_node_connect_to_itself() {
     let mut bench = Bench::new();
     let mut outputs = bench.beacon(1, "10.0.0.100:5670", 49_152);
     outputs.extend(bench.hello(1, 2, "10.0.0.66:4", hello("tcp://10.0.0.100:49152", &[], true)));
-    outputs.extend(bench.tell(Input::Dial(Endpoint::new(at("10.0.0.100:49152")).expect("good"))));
+    outputs.extend(bench.tell(dial("10.0.0.100:49152")));
     assert_eq!(opens(&outputs), 0);
     assert!(refused(&outputs, 1));
 }
@@ -370,6 +377,25 @@ fn t9_the_same_address_takes_over_once_the_old_connection_is_quiet() {
     assert!(!accepted(&bench.pass(50), 2), "the old one still brings something");
     let outputs = bench.pass(300);
     assert!(accepted(&outputs, 2) && refused(&outputs, 1));
+}
+
+#[test]
+fn a_hello_that_was_held_back_on_an_older_connection_takes_nothing_over() {
+    let mut bench = Bench::new();
+    bench.ready(2, true);
+    let said = || hello("tcp://10.0.0.2:5000", &["g"], true);
+    bench.hello(9, 2, "10.0.0.2:40009", said());
+    assert_eq!(exits(&bench.pass(4_000)), [ExitReason::Restarted]);
+    let outputs = bench.hello(8, 2, "10.0.0.2:40008", said());
+    assert!(refused(&outputs, 8) && counted(&outputs, "hello_outdated"), "{outputs:?}");
+    assert!(exits(&bench.pass(4_000)).is_empty());
+    // Nor when the newer connection has ended, or still waits for its turn.
+    bench.tell(Input::ConnClosed { conn: ConnId(9), peer: id(2), expected: 7 });
+    assert!(refused(&bench.hello(8, 2, "10.0.0.2:40008", said()), 8));
+    assert!(accepted(&bench.hello(10, 2, "10.0.0.2:40010", said()), 10));
+    bench.hello(12, 2, "10.0.0.2:40012", said());
+    assert!(refused(&bench.hello(11, 2, "10.0.0.2:40011", said()), 11));
+    assert!(accepted(&bench.pass(10_000), 12));
 }
 
 #[test]
@@ -484,7 +510,7 @@ fn a_peer_that_moved_is_followed_after_a_ping_without_answer() {
 #[test]
 fn a_dialled_link_is_adopted_by_the_peer_that_answers_there() {
     let mut bench = Bench::new();
-    let outputs = bench.tell(Input::Dial(Endpoint::new(at("10.0.0.1:5000")).expect("good")));
+    let outputs = bench.tell(dial("10.0.0.1:5000"));
     assert_eq!(opens(&outputs), 1);
     bench.tell(Input::LinkUp { link: LinkId(1) });
     let outputs = bench.hello(1, 1, "10.0.0.1:4", hello("tcp://10.0.0.1:5000", &[], true));

@@ -16,7 +16,9 @@ pub(crate) mod tests;
 mod traffic;
 
 pub use client::Client;
-pub use keys::{Fresh, KeyPair, PublicKey};
+#[cfg_attr(not(feature = "net"), allow(unused_imports, reason = "only the shell reads certificates"))]
+pub(crate) use keys::from_z85;
+pub use keys::{Fresh, InvalidKey, KeyPair, PublicKey};
 pub use server::{Denied, Gate, Server};
 pub use traffic::{Opened, Opener, SEALED_OVERHEAD, Sealer, sealed_size};
 

@@ -31,9 +31,12 @@ pub struct Greeting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GreetingError {
-    /// The signature is not `FF … 7F`: another protocol (or ZMTP 1.0) knocked on this port.
+    /// The signature is not `FF … 7F`: another protocol knocked on this port.
     #[error("not a ZMTP peer: the first bytes are not a ZMTP signature; is this port a ZRE mailbox?")]
     NotZmtp,
+    /// The first bytes are the length and flags of an identity, which is how ZMTP 1.0 (libzmq 2.x) begins.
+    #[error("the peer speaks ZMTP 1.0, which has no greeting; upgrade it to libzmq 4 or newer")]
+    Version1,
     /// The peer speaks ZMTP 2.0 (libzmq 3.x) or older, which has no READY and no mechanism.
     #[error("the peer speaks a ZMTP older than 3.0 (version byte {major}); upgrade it to libzmq 4 or newer")]
     OldVersion {
@@ -47,6 +50,7 @@ impl GreetingError {
     pub const fn counter(&self) -> &'static str {
         match self {
             Self::NotZmtp => "greeting_not_zmtp",
+            Self::Version1 => "greeting_zmtp_1",
             Self::OldVersion { .. } => "greeting_old_version",
         }
     }
@@ -80,6 +84,15 @@ impl Greeting {
     /// As soon as a byte rules the greeting out.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, GreetingError> {
         let refuted = |at: usize, expected| bytes.get(at).is_some_and(|byte| *byte != expected);
+        if let [first, rest @ ..] = bytes
+            && !matches!(*first, 0 | SIGNATURE_START)
+        {
+            return match rest {
+                [] => Ok(None),
+                [0, ..] => Err(GreetingError::Version1),
+                _ => Err(GreetingError::NotZmtp),
+            };
+        }
         if refuted(0, SIGNATURE_START) || refuted(9, SIGNATURE_END) {
             return Err(GreetingError::NotZmtp);
         }
@@ -135,12 +148,25 @@ mod tests {
     }
 
     #[test]
-    fn another_protocol_is_refused_by_its_first_byte() {
-        for first in 0..0xFF_u8 {
-            assert_eq!(Greeting::decode(&[first]), Err(GreetingError::NotZmtp));
+    fn another_protocol_is_refused_by_its_first_bytes() {
+        for first in 1..0xFF_u8 {
+            assert_eq!(Greeting::decode(&[first]), Ok(None), "it may be an identity of ZMTP 1.0");
+            assert_eq!(Greeting::decode(&[first, 1]), Err(GreetingError::NotZmtp));
         }
+        assert_eq!(Greeting::decode(&[0]), Err(GreetingError::NotZmtp));
         assert_eq!(Greeting::decode(b"GET / HTTP/1.1\r\n"), Err(GreetingError::NotZmtp));
         assert_eq!(Greeting::decode(&[0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7E]), Err(GreetingError::NotZmtp));
+    }
+
+    #[test]
+    fn an_identity_of_zmtp_1_is_refused_by_name() {
+        let identified = [&[18, 0, 1][..], &[7; 16]].concat();
+        for bytes in [&[1, 0][..], &[1, 0, 3, 0], &identified] {
+            assert_eq!(Greeting::decode(bytes), Err(GreetingError::Version1));
+        }
+        for other in [[0, 0], [0x16, 3]] {
+            assert_eq!(Greeting::decode(&other), Err(GreetingError::NotZmtp));
+        }
     }
 
     #[test]

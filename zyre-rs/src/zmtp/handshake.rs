@@ -203,10 +203,11 @@ impl HandshakeError {
             Self::Frame(cause) => cause.counter(),
             Self::Command(cause) => cause.counter(),
             Self::Curve(cause) => cause.counter(),
-            Self::MechanismMismatch { theirs, .. } => match theirs.as_bytes() {
-                b"NULL" => "handshake_null_refused",
-                b"PLAIN" => "handshake_plain_refused",
-                b"CURVE" => "handshake_curve_refused",
+            // The name alone may be the same, with something behind its padding.
+            Self::MechanismMismatch { ours, theirs } => match (theirs.as_bytes(), ours.as_bytes()) {
+                (b"NULL", b"CURVE") => "handshake_null_refused",
+                (b"PLAIN", _) => "handshake_plain_refused",
+                (b"CURVE", b"NULL") => "handshake_curve_refused",
                 _ => "handshake_mechanism_mismatch",
             },
             Self::MessageBeforeReady => "handshake_message_before_ready",

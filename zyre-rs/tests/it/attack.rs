@@ -11,4 +11,5 @@ mod handshakes;
 mod hello;
 mod identity;
 mod raw;
+mod secured;
 pub(crate) mod stage;

@@ -1,5 +1,6 @@
 //! A network with a key: its nodes talk, and nobody else gets anything.
 
+mod node_keys;
 mod strangers;
 
 use crate::attack::stage::beacon_port;

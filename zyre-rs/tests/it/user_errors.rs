@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use zyre_rs::{ConnectError, GroupError, Message, Node, NodeBuilder, PeerId, SendError, StartError};
+use zyre_rs::{
+    ConnectError, GroupError, MemoryNetwork, Message, NetworkKey, Node, NodeBuilder, Overflow, PeerId,
+    SendError, StartError,
+};
 
 use crate::attack::stage::beacon_port;
 
@@ -54,6 +57,16 @@ async fn an_unknown_interface_is_refused_with_the_list_of_those_there_are() {
     let error = refused(|node| node.interface("eth99"), &["eth99", "there are:", "lo (127.0.0.1)"]).await;
     assert!(matches!(error, StartError::UnknownInterface(_)));
     refused(|node| node.interface("203.0.113.77"), &["203.0.113.77", "there are:"]).await;
+}
+
+#[tokio::test]
+async fn a_secured_network_on_the_port_of_open_nodes_is_refused_unless_it_sends_no_beacons() {
+    let secured = |node: NodeBuilder| node.network_key(NetworkKey::from_bytes([1; 32])).beacon_port(5670);
+    let error = refused(secured, &["UDP port 5670", "pyre", "5669"]).await;
+    assert!(matches!(error, StartError::OpenBeaconPort));
+    let (node, _events) =
+        secured(builder(beacon_port())).beacon(false).start().await.expect("it is harmless");
+    node.stop().await;
 }
 
 #[tokio::test]
@@ -207,6 +220,34 @@ async fn messages_that_cannot_be_sent_are_refused_and_say_why() {
         says(&node.shout(&long, "x").await.unwrap_err().to_string(), &["256", "choose a shorter one"]);
     })
     .await;
+}
+
+/// The peer's application reads nothing, so sooner or later everything on the way to it is full.
+#[tokio::test]
+async fn the_send_that_cuts_a_full_link_says_so_whisper_and_shout_alike() {
+    for by_shout in [false, true] {
+        let network = MemoryNetwork::new();
+        let start = |name| Node::builder(name).network(&network).join("G").overflow(Overflow::Disconnect);
+        let (node, _events) = start("sender").start().await.unwrap();
+        let (slow, _unread) = start("slow").start().await.unwrap();
+        let peer = slow.id();
+        let met = node.wait_until(|members| members.members("G").any(|member| member.id == peer));
+        assert!(timeout(PATIENCE, met).await.unwrap());
+        let pressing = async {
+            loop {
+                let frame = vec![0; 64 << 10];
+                let sent = match by_shout {
+                    true => node.shout("G", frame).await.map(drop),
+                    false => node.whisper(peer, frame).await,
+                };
+                if let Err(error) = sent {
+                    break error;
+                }
+            }
+        };
+        let error = timeout(PATIENCE, pressing).await.expect("it is full at some point");
+        assert_eq!(error, SendError::Disconnected { peer }, "by shout: {by_shout}");
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use zyre_interop_tests::peer::{Event, Peer, Spec};
 use zyre_interop_tests::{Missing, or_return};
 
 use super::with_system;
-use crate::common::{DELIVERED, DISCOVERED, figure};
+use crate::common::{DELIVERED, DISCOVERED, figure, is_long};
 
 const WORKERS: usize = 3;
 const RATE: u32 = 500;
@@ -25,7 +25,7 @@ const JOB_MS: u64 = 20;
 
 /// How long the load lasts, and how often a worker goes.
 fn plan() -> (Duration, Duration) {
-    let (load, every) = if std::env::var_os("LONG").is_some() { (60, 5) } else { (10, 2) };
+    let (load, every) = if is_long() { (60, 5) } else { (10, 2) };
     (Duration::from_secs(load), Duration::from_secs(every))
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn greet(connection: &Connection) -> Result<Greeting, End> {
     loop {
         let (consumed, status) = handshake.receive(&buffer).map_err(|error| {
             debug!(%source, %error, "a connection is not that of a node");
-            connection.count(error.counter());
+            connection.count(mailbox.security.counter(&error));
             if let Some(farewell) = error.farewell() {
                 // It is short and the first thing after WELCOME: taken at once, or not worth waiting for.
                 let _ = stream.try_write_vectored(&[IoSlice::new(&farewell)]);

@@ -89,7 +89,8 @@ impl Session<'_> {
 
     async fn resume(&mut self, sequence: u16) -> Result<bool, End> {
         let Connection { conn, source, .. } = self.connection;
-        let input = Input::Resume { conn: *conn, peer: self.peer, source: *source, sequence };
+        let input =
+            Input::Resume { conn: *conn, peer: self.peer, source: *source, sequence, key: self.proven_key() };
         let admitted = self.admit(input).await?;
         if admitted {
             self.connection.count("session_resumed");
@@ -102,7 +103,8 @@ impl Session<'_> {
     pub(super) async fn say_hello(&mut self, hello: Hello) -> Result<bool, End> {
         let Connection { conn, source, .. } = self.connection;
         let status = hello.status;
-        let input = Input::Hello { conn: *conn, peer: self.peer, source: *source, hello };
+        let input =
+            Input::Hello { conn: *conn, peer: self.peer, source: *source, hello, key: self.proven_key() };
         let admitted = self.admit(input).await?;
         if admitted {
             self.inbound = Inbound::after_hello();

@@ -127,7 +127,7 @@ impl Reader {
             }
             self.make_room(missing);
             match connection.stream.try_read_buf(&mut self.bytes) {
-                Ok(0) => return Err(End),
+                Ok(0) => return Err(self.ended(connection)),
                 Ok(_) => {
                     if self.bytes.len() == self.bytes.capacity() {
                         self.grow_room();
@@ -150,9 +150,18 @@ impl Reader {
                     }
                 }
                 Err(error) if retry(&error) => {}
-                Err(_) => return Err(End),
+                Err(_) => return Err(self.ended(connection)),
             }
         }
+    }
+
+    /// The peer says no more. Part of a message is none, but somebody sent it.
+    pub(super) fn ended(&self, connection: &Connection) -> End {
+        let unopened = self.sealed.as_ref().is_some_and(|sealed| !sealed.is_empty());
+        if unopened || !self.unparsed().is_empty() {
+            connection.count("message_cut_off");
+        }
+        End
     }
 
     /// A read has filled its room.

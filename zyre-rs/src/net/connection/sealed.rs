@@ -3,7 +3,7 @@
 use super::reader::{MAX_READ_SIZE, MIN_SPACE, Reader};
 use super::{Connection, End, STUCK_TIMEOUT};
 use crate::net::line::Line;
-use crate::zmtp::curve::{CurveError, Traffic};
+use crate::zmtp::curve::{CurveError, PublicKey, Traffic};
 use crate::zmtp::next_read_size;
 use bytes::{Buf, BytesMut};
 use std::io;
@@ -25,11 +25,21 @@ impl Sealed {
         Self { traffic, arrived, max_frame }
     }
 
+    /// What the peer has proven.
+    pub(super) const fn peer_key(&self) -> PublicKey {
+        self.traffic.peer
+    }
+
     /// Seals frames for the peer.
     pub(super) fn seal(&mut self, plain: &[u8]) -> Result<Vec<u8>, CurveError> {
         let mut sealed = Vec::new();
         self.traffic.sealer.seal_frames(&mut sealed, plain)?;
         Ok(sealed)
+    }
+
+    /// Whether all that has arrived is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arrived.is_empty()
     }
 
     /// Nothing will arrive for a while.
@@ -58,7 +68,7 @@ impl Reader {
                 sealed.arrived.reserve(target.max(self.room) - held);
             }
             match connection.stream.try_read_buf(&mut sealed.arrived) {
-                Ok(0) => return Err(End),
+                Ok(0) => return Err(self.ended(connection)),
                 Ok(_) => {
                     if sealed.arrived.len() == sealed.arrived.capacity() {
                         self.grow_room();
@@ -79,7 +89,7 @@ impl Reader {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(End),
+                Err(_) => return Err(self.ended(connection)),
             }
         }
     }

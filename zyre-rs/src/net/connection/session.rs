@@ -10,6 +10,7 @@ use crate::net::inbox::{Feed, Share};
 use crate::proto::sequence::{Flavour, Inbound};
 use crate::proto::{Input, sequence};
 use crate::wire::{Command, Hello, MAX_HELLO, decode, decode_content};
+use crate::zmtp::curve::PublicKey;
 use crate::zmtp::{Decoder, Limits, Step};
 use crate::{PeerId, wire};
 use bytes::BytesMut;
@@ -82,6 +83,11 @@ impl<'a> Session<'a> {
             errors: 0,
             errors_since: Instant::now(),
         }
+    }
+
+    /// What the peer has proven, where the connection is sealed.
+    pub(super) fn proven_key(&self) -> Option<PublicKey> {
+        self.reader.sealed.as_ref().map(|sealed| sealed.peer_key())
     }
 
     /// Tells the driver of the end, if it has heard of the connection. Boxed: an idle connection should not carry its size.

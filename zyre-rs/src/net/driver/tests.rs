@@ -53,6 +53,8 @@ impl Bench {
                 mailbox_port: 4711,
                 endpoint_policy: EndpointPolicy::default(),
                 subnets,
+                trust: proto::Trust::Open,
+                authorize: None,
             },
         );
         let (membership, view) = membership::view();
@@ -106,7 +108,7 @@ impl Bench {
 fn hello() -> Input {
     let fields = HelloFields { endpoint: format!("tcp://{PEER}").into_bytes(), ..HelloFields::default() };
     let source = "10.0.0.9:40000".parse().unwrap();
-    Input::Hello { conn: ConnId(1), peer: id(1), source, hello: Hello::new(fields).unwrap() }
+    Input::Hello { conn: ConnId(1), peer: id(1), source, hello: Hello::new(fields).unwrap(), key: None }
 }
 
 async fn told<T>(answer: oneshot::Receiver<T>) -> T {

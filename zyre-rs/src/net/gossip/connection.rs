@@ -4,9 +4,10 @@
 //! Invariant: a peer that does not read costs at most [`MAX_QUEUED`] and one read's answers, then is not read
 //! either, and is given up after [`STUCK_AFTER`].
 
+use crate::net::security::NoClient;
 use crate::net::stream::Stream;
 use crate::wire::gossip::{GossipError, Message};
-use crate::zmtp::curve::{CurveError, Traffic};
+use crate::zmtp::curve::{CurveError, PublicKey, Traffic};
 use crate::zmtp::{
     CommandError, Decoder, FrameError, Handshake, HandshakeError, Limits, Mechanism, Received, Role, Status,
     Step, answer, put_frame,
@@ -35,6 +36,9 @@ pub(super) enum Closed {
     /// The other side closed it.
     #[error("the other side closed the connection")]
     End,
+    /// The other side closed it in the middle of a message.
+    #[error("the other side closed the connection in the middle of a message")]
+    CutOff,
     /// It broke.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -47,6 +51,12 @@ pub(super) enum Closed {
     /// No peer for us.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    /// We have no key to talk to the hub with, or none for it.
+    #[error(transparent)]
+    Security(#[from] NoClient),
+    /// Its key is no longer trusted.
+    #[error("the other side's key is no longer trusted")]
+    Untrusted,
     /// No frames.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -69,10 +79,13 @@ impl Closed {
     pub(super) const fn counter(&self) -> Option<&'static str> {
         match self {
             Self::End | Self::Io(_) | Self::Stopped => None,
+            Self::CutOff => Some("message_cut_off"),
             Self::Slow => Some("gossip_handshake_slow"),
             Self::Stuck => Some("gossip_stuck"),
             Self::Silent => Some("gossip_hub_silent"),
             Self::Handshake(cause) => Some(cause.counter()),
+            Self::Security(cause) => Some(cause.counter()),
+            Self::Untrusted => Some("gossip_revoked_key"),
             Self::Frame(cause) => Some(cause.counter()),
             Self::Curve(cause) => Some(cause.counter()),
             Self::Command(cause) => Some(cause.counter()),
@@ -141,6 +154,11 @@ impl Connection {
         }
     }
 
+    /// What the other side has proven, where the connection is sealed.
+    pub(super) fn peer_key(&self) -> Option<PublicKey> {
+        self.traffic.as_ref().map(|traffic| traffic.peer)
+    }
+
     /// Waits until bytes have come or gone. Cancel safe.
     pub(super) async fn turn(&mut self) -> Result<(), Closed> {
         let (reads, writes) = (self.output.len() < 2 * MAX_QUEUED, !self.output.is_empty());
@@ -151,7 +169,8 @@ impl Connection {
                 let into = if self.traffic.is_some() { &mut self.arrived } else { &mut self.input };
                 into.reserve(READ_SIZE);
                 match self.stream.try_read_buf(into) {
-                    Ok(0) => return Err(Closed::End),
+                    Ok(0) if self.input.is_empty() && self.arrived.is_empty() => return Err(Closed::End),
+                    Ok(0) => return Err(Closed::CutOff),
                     done => would_block(done)?,
                 };
             }

@@ -82,7 +82,7 @@ impl Server {
                 },
                 Some(greeted) = handshakes.join_next() => match greeted {
                     Ok(Ok(connection)) => self.admit(connection),
-                    Ok(Err(closed)) => self.count(&closed),
+                    Ok(Err(closed)) => self.gossip.count(&closed),
                     Err(_) => {}
                 },
                 Some(_) = self.clients.join_next() => {}
@@ -98,12 +98,6 @@ impl Server {
         }
         self.clients.spawn(serve(self.gossip.clone(), connection));
     }
-
-    fn count(&self, closed: &Closed) {
-        if let Some(counter) = closed.counter() {
-            self.gossip.counters.count(counter);
-        }
-    }
 }
 
 async fn greet(stream: TcpStream, security: Security) -> Result<Connection, Closed> {
@@ -113,6 +107,8 @@ async fn greet(stream: TcpStream, security: Security) -> Result<Connection, Clos
 async fn serve(gossip: Gossip, mut connection: Connection) {
     let link = gossip.link(false);
     let mut news = gossip.table.clone();
+    let revoked = gossip.security.revoked(connection.peer_key());
+    tokio::pin!(revoked);
     // The last revision the client has; `None` until it has said something that makes it a client.
     let mut seen = None;
     let closed = loop {
@@ -128,14 +124,13 @@ async fn serve(gossip: Gossip, mut connection: Connection) {
         let turned = tokio::select! {
             turned = connection.turn() => turned,
             changed = news.changed(), if seen.is_some() => changed.map_err(|_| Closed::Stopped),
+            () = &mut revoked => Err(Closed::Untrusted),
         };
         if let Err(closed) = turned {
             break closed;
         }
     };
-    if let Some(counter) = closed.counter() {
-        gossip.counters.count(counter);
-    }
+    gossip.count(&closed);
     let _ = gossip.say(Said::Closed(link)).await;
 }
 

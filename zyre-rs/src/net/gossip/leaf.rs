@@ -6,6 +6,7 @@ use super::{Gossip, Said};
 use crate::proto::gossip::{BEAT, LinkNo, Registration, Say};
 use crate::wire::gossip::Message;
 use crate::zmtp::Role;
+use crate::zmtp::curve::PublicKey;
 use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
@@ -29,9 +30,9 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
-    /// Connects to a hub, now or as soon as there is one.
-    pub(crate) fn start(gossip: &Gossip, hub: HubAddress) -> Self {
-        Self { task: tokio::spawn(run(gossip.clone(), hub)).abort_handle() }
+    /// Connects to a hub, now or as soon as there is one. `key` is what it has to prove, where that is needed.
+    pub(crate) fn start(gossip: &Gossip, hub: HubAddress, key: Option<PublicKey>) -> Self {
+        Self { task: tokio::spawn(run(gossip.clone(), hub, key)).abort_handle() }
     }
 }
 
@@ -41,18 +42,16 @@ impl Drop for Leaf {
     }
 }
 
-async fn run(gossip: Gossip, hub: HubAddress) {
+async fn run(gossip: Gossip, hub: HubAddress, key: Option<PublicKey>) {
     let mut retry_after = RETRY_AFTER;
     loop {
         let link = gossip.link(true);
         let mut served = false;
-        let closed = match connect(&gossip, &hub).await {
+        let closed = match connect(&gossip, &hub, key).await {
             Ok(connection) => attend(&gossip, link, connection, &mut served).await,
             Err(closed) => closed,
         };
-        if let Some(counter) = closed.counter() {
-            gossip.counters.count(counter);
-        }
+        gossip.count(&closed);
         tracing::debug!(%hub, %closed, "no gossip hub");
         if served {
             retry_after = RETRY_AFTER;
@@ -66,7 +65,8 @@ async fn run(gossip: Gossip, hub: HubAddress) {
     }
 }
 
-async fn connect(gossip: &Gossip, hub: &HubAddress) -> Result<Connection, Closed> {
+async fn connect(gossip: &Gossip, hub: &HubAddress, key: Option<PublicKey>) -> Result<Connection, Closed> {
+    let mechanism = gossip.security.client(key)?;
     let connecting = async {
         let mut failed = io::ErrorKind::NotFound.into();
         for address in hub.resolve().await? {
@@ -78,7 +78,7 @@ async fn connect(gossip: &Gossip, hub: &HubAddress) -> Result<Connection, Closed
         Err(failed)
     };
     let stream = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Closed::Slow)??;
-    Connection::open(stream, Role::Dealer { identity: Vec::new() }, gossip.security.client()?).await
+    Connection::open(stream, Role::Dealer { identity: Vec::new() }, mechanism).await
 }
 
 /// Stays registered until the connection ends. Sets `served` once the hub has said something.
@@ -99,6 +99,8 @@ async fn stay(
     let mut beat = interval_at(Instant::now() + BEAT, BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = Instant::now();
+    let revoked = gossip.security.revoked(connection.peer_key());
+    tokio::pin!(revoked);
     loop {
         loop {
             let message = match connection.next()? {
@@ -123,6 +125,7 @@ async fn stay(
         tokio::select! {
             turned = connection.turn() => turned?,
             changed = news.changed() => changed.map_err(|_| Closed::Stopped)?,
+            () = &mut revoked => return Err(Closed::Untrusted),
             _ = beat.tick() => {
                 if heard_at.elapsed() > HUB_SILENT_AFTER {
                     return Err(Closed::Silent);

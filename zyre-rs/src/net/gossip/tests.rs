@@ -35,7 +35,7 @@ impl TestNode {
     }
 
     fn leaf(&self, hub: SocketAddr) -> Leaf {
-        Leaf::start(&self.gossip, format!("tcp://{hub}").parse().unwrap())
+        Leaf::start(&self.gossip, format!("tcp://{hub}").parse().unwrap(), None)
     }
 
     fn moves_to(&self, port: u16) {
@@ -48,7 +48,7 @@ impl TestNode {
 
     async fn next(&mut self) -> (PeerId, Endpoint) {
         match timeout(PATIENCE, self.told.recv()).await.expect("something is learned in time") {
-            Some(Request::Tell(Input::Gossip { peer, endpoint })) => (peer, endpoint),
+            Some(Request::Tell(Input::Gossip { peer, endpoint, .. })) => (peer, endpoint),
             other => panic!("the driver is told {other:?}"),
         }
     }

@@ -104,10 +104,14 @@ fn broken(task: &LinkTask, counter: &'static str) -> End {
 /// Handles a command.
 fn answer(task: &LinkTask, body: &[u8]) -> Result<(), End> {
     match task.outbox.answer(body).map_err(|error| broken(task, error.counter()))? {
-        Received::Error { reason } => {
+        (Received::Error { reason }, _) => {
             tracing::debug!(link = task.link.0, reason, "the peer ends the link");
             Err(broken(task, "link_error_command"))
         }
-        Received::Ping { .. } | Received::Pong | Received::Ignored => Ok(()),
+        (Received::Ping { .. }, 0) => {
+            task.context.counters.count("pings_unanswered");
+            Ok(())
+        }
+        (Received::Ping { .. } | Received::Pong | Received::Ignored, _) => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::incoming::Incoming;
 use super::{End, LinkTask};
+use crate::net::security::NoClient;
 use crate::net::stream::Stream;
 use crate::proto::{Input, LinkLoss};
 use crate::wire::Endpoint;
@@ -23,6 +24,8 @@ enum Failure {
     Io(#[from] io::Error),
     #[error("{0}")]
     Handshake(#[from] HandshakeError),
+    #[error("{0}")]
+    Security(#[from] NoClient),
     #[error("the other side closed the connection in the handshake")]
     Eof,
     #[error("no handshake within 5 s")]
@@ -39,6 +42,7 @@ impl Failure {
             Self::Io(_) if self.is_refused() => "link_refused",
             Self::Io(_) => "link_unreachable",
             Self::Handshake(error) => error.counter(),
+            Self::Security(error) => error.counter(),
             Self::Eof => "link_closed_in_handshake",
             Self::Late => "link_timeout",
         }
@@ -104,8 +108,9 @@ async fn ended(task: &LinkTask) -> bool {
 }
 
 async fn connect(task: &LinkTask) -> Result<(Stream, BytesMut, Option<Box<Traffic>>), Failure> {
+    let mechanism = task.context.security.client(task.key)?;
     let stream = task.context.transport.connect(task.address).await?;
-    let mut handshake = Handshake::new(Role::dealer(task.context.id), task.context.security.client()?);
+    let mut handshake = Handshake::new(Role::dealer(task.context.id), mechanism);
     let mut buffer = BytesMut::new();
     loop {
         let (consumed, status) = handshake.receive(&buffer)?;

@@ -125,7 +125,7 @@ impl World {
             counters: counters.clone(),
         });
         let address = listener.local_addr().unwrap();
-        let task = Some(LinkTask { link: LinkId(7), address, outbox: outbox.clone(), context });
+        let task = Some(LinkTask { link: LinkId(7), address, key: None, outbox: outbox.clone(), context });
         Self { listener, outbox, news, counters, task }
     }
 

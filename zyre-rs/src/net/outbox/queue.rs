@@ -345,15 +345,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Handles a command of the peer; its PONG, if it needs one, goes out after what is queued.
-    pub(super) fn answer(&mut self, body: &[u8]) -> Result<zmtp::Received, zmtp::CommandError> {
+    /// Handles a command of the peer; its PONG, if it needs one, goes out after what is queued. How many bytes it has: none
+    /// while as many wait as may.
+    pub(super) fn answer(&mut self, body: &[u8]) -> Result<(zmtp::Received, usize), zmtp::CommandError> {
         if self.open.pongs >= MAX_PONGS {
-            return zmtp::answer(body, &mut Vec::new());
+            return Ok((zmtp::answer(body, &mut Vec::new())?, 0));
         }
         let (added, received) = self.open.put_raw(|out| zmtp::answer(body, out));
         self.bytes += added;
         self.open.pongs += u8::from(added > 0);
-        received
+        Ok((received?, added))
     }
 
     #[cfg(test)]

@@ -385,3 +385,10 @@ async fn the_age_of_the_oldest_message_is_known_while_it_waits() {
     outbox.next(&mut chunk);
     assert_eq!(outbox.stats().oldest, None);
 }
+
+#[test]
+fn of_a_flood_of_pings_those_that_get_no_answer_are_told() {
+    let outbox = outbox(ROOMY, Overflow::DropNewest);
+    let answers = (0..20).map(|_| outbox.answer(b"\x04PING\0\0").unwrap().1);
+    assert_eq!(answers.filter(|bytes| *bytes == 0).count(), 20 - 16);
+}

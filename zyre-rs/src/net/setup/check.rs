@@ -2,15 +2,13 @@
 
 use crate::config::Config;
 use crate::net::security::Security;
+use crate::proto::trust::KEY_HEADER;
 use crate::wire::{Hello, HelloFields, MAX_GROUPS, MAX_HEADER_VALUE, MAX_HELLO, MAX_STRING};
 use crate::{GroupName, StartError};
 use std::collections::BTreeSet;
 
 /// The header by which nodes of this crate know each other; not the user's to set.
 const RESERVED_HEADER: &str = "X-ZYRE-RS";
-
-/// The header in which a secured node shows its public key; zyre C ignores a HELLO of a stranger without it.
-const KEY_HEADER: &str = "X-PUBLICKEY";
 
 pub(super) fn name(name: &str) -> Result<(), StartError> {
     let usable = (1..=MAX_STRING).contains(&name.len()) && !name.contains('\0');
@@ -21,7 +19,7 @@ pub(super) fn headers(config: &Config) -> Result<(), StartError> {
     for (key, value) in &config.headers {
         let problem = if key.is_empty() || key.len() > MAX_STRING {
             "a key has 1 to 255 bytes; choose another key"
-        } else if key == RESERVED_HEADER || key == KEY_HEADER && config.network_key.is_some() {
+        } else if key == RESERVED_HEADER || key == KEY_HEADER && config.is_secured() {
             "this key is set by the node itself; choose another key"
         } else if key.contains('\0') || value.contains('\0') {
             "zyre peers cut text at a NUL; leave it out"
@@ -60,6 +58,16 @@ pub(super) fn timers(config: &Config) -> Result<(), StartError> {
         ));
     }
     Ok(())
+}
+
+/// A secured beacon on the port of open nodes is one that breaks others.
+pub(super) fn beacon_port(config: &Config) -> Result<(), StartError> {
+    let shows = config.beacon && config.network_key.is_some();
+    if shows && config.beacon_port() == Config::BEACON_PORT {
+        Err(StartError::OpenBeaconPort)
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn group_names(names: &[String]) -> Result<BTreeSet<GroupName>, StartError> {

@@ -1,5 +1,7 @@
 use super::*;
 
+const CURVE_KEY: &str = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
+const KEYED: &str = "tcp://10.0.0.2:2|Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
 const OWN: PeerId = PeerId::from_bytes([0; 16]);
 const CLIENT: LinkNo = LinkNo { number: 1, upstream: false };
 const OTHER: LinkNo = LinkNo { number: 2, upstream: false };
@@ -14,7 +16,7 @@ fn endpoint(port: u16) -> Endpoint {
 }
 
 fn table() -> Table {
-    Table::new(OWN, endpoint(1))
+    Table::new(OWN, endpoint(1), None)
 }
 
 fn say(table: &mut Table, link: LinkNo, key: impl ToString, value: &str) -> Result<Learned, Refused> {
@@ -47,14 +49,15 @@ fn a_tuple_is_learned_by_what_it_says() {
     use Refused::{Key, Value};
     let key = peer(2).to_string();
     for (key, value, expected) in [
-        (key.as_str(), "tcp://10.0.0.2:2", Ok(Peer(peer(2), "tcp://10.0.0.2:2".parse().unwrap()))),
-        (&key.to_lowercase(), "tcp://fd77::1:2", Ok(Peer(peer(2), "tcp://fd77::1:2".parse().unwrap()))),
+        (key.as_str(), "tcp://10.0.0.2:2", Ok(Peer(peer(2), "tcp://10.0.0.2:2".parse().unwrap(), None))),
+        (&key.to_lowercase(), "tcp://fd77::1:2", Ok(Peer(peer(2), "tcp://fd77::1:2".parse().unwrap(), None))),
         (&OWN.to_string(), "tcp://10.0.0.2:2", Ok(Nothing)),
         (&key, "tcp://camera.local:2", Ok(Unusable)),
         (&key, "ipc:///run/zyre", Ok(Unusable)),
         (&key, "inproc://zyre", Ok(Unusable)),
         (&key, "tcp://0.0.0.0:2", Ok(Unusable)),
-        (&key, "tcp://10.0.0.2:2|Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", Ok(NeedsCurve)),
+        (&key, KEYED, Ok(Peer(peer(2), "tcp://10.0.0.2:2".parse().unwrap(), CURVE_KEY.parse().ok()))),
+        (&key, "tcp://10.0.0.2:2|Yne@$w-vo", Ok(Unusable)),
         (&key, "", Err(Value)),
         (&key, "garbage", Err(Value)),
         (&key, "tcp://10.0.0.2:2\n", Err(Value)),
@@ -64,7 +67,7 @@ fn a_tuple_is_learned_by_what_it_says() {
     ] {
         let mut table = table();
         assert_eq!(say(&mut table, CLIENT, key, value), expected, "{key} {value}");
-        let taken = matches!(expected, Ok(Peer(..) | Unusable | NeedsCurve));
+        let taken = matches!(expected, Ok(Peer(..) | Unusable));
         assert_eq!(table.value(peer(2)).is_some(), taken, "{key} {value} is kept to be passed on");
     }
 }
@@ -144,4 +147,17 @@ fn a_full_table_refuses_newcomers_and_still_follows_the_known() {
     assert!(say(&mut table, CLIENT, id(1), "tcp://10.0.0.2:3").is_ok());
     table.forget(id(1));
     assert!(say(&mut table, CLIENT, id(MAX_TUPLES), "tcp://10.0.0.2:2").is_ok());
+}
+
+#[test]
+fn a_secured_node_publishes_its_key_and_passes_those_of_others_on_as_they_are() {
+    let mut table = Table::new(OWN, endpoint(1), CURVE_KEY.parse().ok());
+    assert_eq!(table.value(OWN), Some(format!("tcp://10.0.0.1:1|{CURVE_KEY}").as_str()));
+    assert!(table.set_own(endpoint(2)));
+    assert_eq!(table.value(OWN), Some(format!("tcp://10.0.0.1:2|{CURVE_KEY}").as_str()));
+    let seen = table.revision();
+    say(&mut table, CLIENT, peer(2), KEYED).unwrap();
+    say(&mut table, CLIENT, peer(3), "tcp://10.0.0.3:2").unwrap();
+    let told = heard(&table, OTHER, seen).into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+    assert_eq!(told, [KEYED, "tcp://10.0.0.3:2"]);
 }

@@ -1,17 +1,20 @@
 //! The invariants, checked as events come and at rest.
 //!
-//! - I1 peers stay within the cap, a machine never asks to be woken in the past twice in a row, a run ends;
+//! - I1 peers, newcomers and links stay within their caps, a machine does not ask again and again for the past, a run ends;
 //! - I2 per peer: `Enter (Join | Leave | content | Evasive | Silent)* Exit`;
 //! - I3 what is delivered was sent, in order and once, across sessions too;
-//! - I4 within a session nothing is missing between two deliveries;
+//! - I4 within a session nothing is missing between two deliveries; a gap and an overflow are told at once;
 //! - I5 at rest everybody sees everybody who lives, with equal groups and headers, and content passes;
 //! - I6 no Exit between two nodes that no fault has touched within [`TOUCH_LASTS`] (this is I9 in the hostile scenario,
-//!   where nobody is touched at all);
-//! - I7 at most [`MAX_HELLOS`] HELLOs to one endpoint in [`HELLO_WINDOW`]; connects to a closed port at most three
-//!   per beacon; at rest nobody enters or exits;
+//!   where nobody is touched at all); an own pause explains no Exit of others as expired;
+//! - I7 at most [`MAX_HELLOS`] HELLOs to one endpoint and [`MAX_RESTARTS`] new sessions of one peer in [`HELLO_WINDOW`],
+//!   [`MAX_DIALS`] connects to one endpoint in [`DIAL_WINDOW`] and three per beacon that names a closed port; at rest
+//!   nobody enters or exits;
+//! - I9 nobody connects to itself or beyond its subnet, whatever a hostile node says;
 //! - I10 once the rest has lasted no election runs, and all nodes of a group have the lowest that contests there for
 //!   leader (not asked of one that is alone there, nor where a hostile node says it takes part).
 
+use super::plan::Violation;
 use super::{Machine, World, group};
 use crate::wire::Endpoint;
 use crate::{Event, ExitReason, GroupName, PeerId};
@@ -27,7 +30,25 @@ const TOUCH_LASTS: Duration = Duration::from_secs(45);
 const HELLO_WINDOW: Duration = Duration::from_secs(20);
 /// One HELLO per two seconds and a burst of five; twice that where a hostile node makes a node greet its victim.
 const MAX_HELLOS: usize = 15;
+/// The waits between them are 2, 4 and 8 s.
+const MAX_RESTARTS: usize = 6;
+const DIAL_WINDOW: Duration = Duration::from_secs(10);
+/// Waits between tries double from 100 ms; a lost link and a beacon each begin anew.
+const MAX_DIALS: usize = 30;
 const TRACE: usize = 400;
+
+/// A host in a message.
+#[derive(Clone, Copy)]
+struct Who(Option<usize>);
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(host) => write!(f, "host {host}"),
+            None => f.write_str("nobody"),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Session {
@@ -38,7 +59,10 @@ struct Session {
 /// What the invariants need to remember.
 #[derive(Debug, Default)]
 pub(super) struct Check {
-    pub(super) violation: Option<String>,
+    broken: Option<String>,
+    traced: bool,
+    /// What went wrong, if it is traced.
+    faults: Vec<(u64, String)>,
     trace: VecDeque<String>,
     noted: Option<(usize, &'static str)>,
     digest: u64,
@@ -47,8 +71,12 @@ pub(super) struct Check {
     hellos: BTreeMap<(usize, u32, SocketAddr), VecDeque<Duration>>,
     late: BTreeMap<usize, u32>,
     touched: BTreeMap<(usize, usize), Duration>,
+    /// Until when a pause of a host explains what happens.
+    paused: BTreeMap<usize, Duration>,
+    restarts: BTreeMap<(usize, PeerId), VecDeque<Duration>>,
+    dials: BTreeMap<(usize, Endpoint), VecDeque<Duration>>,
     /// Closed ports named by beacons: how many beacons, how many connects.
-    bait: BTreeMap<Endpoint, (u64, u64)>,
+    bait: BTreeMap<(usize, Endpoint), (u64, u64)>,
     wraps: BTreeSet<(usize, usize)>,
     pub(super) hostile: bool,
     settling: bool,
@@ -57,14 +85,31 @@ pub(super) struct Check {
 }
 
 impl Check {
+    pub(super) fn new(traced: bool) -> Self {
+        Self { traced, ..Self::default() }
+    }
+
     pub(super) fn broken(&mut self, now: Duration, what: &str) {
-        if self.violation.is_none() {
-            self.violation = Some(format!("{:.3} s: {what}", now.as_secs_f64()));
+        if self.broken.is_none() {
+            self.broken = Some(format!("{:.3} s: {what}", now.as_secs_f64()));
         }
     }
 
-    pub(super) fn trace(&self) -> Vec<String> {
-        self.trace.iter().cloned().collect()
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub(super) fn violation(self) -> Option<Violation> {
+        let (faults, trace) = (self.faults, self.trace.into());
+        self.broken.map(|what| Violation { what, faults, trace })
+    }
+
+    pub(super) fn fault(&mut self, now: Duration, number: u64, line: impl FnOnce() -> String) {
+        if self.traced && !self.is_broken() {
+            let line = line();
+            self.say(now, || format!("fault {number}: {line}"));
+            self.faults.push((number, format!("{:.3} s: {line}", now.as_secs_f64())));
+        }
     }
 
     pub(super) fn digest(&self) -> u64 {
@@ -76,6 +121,9 @@ impl Check {
     }
 
     pub(super) fn say(&mut self, now: Duration, line: impl FnOnce() -> String) {
+        if !self.traced {
+            return;
+        }
         if self.trace.len() >= TRACE {
             self.trace.pop_front();
         }
@@ -106,10 +154,23 @@ impl Check {
         *entry = (*entry).max(until + TOUCH_LASTS);
     }
 
+    /// Who stands still may be taken for gone. Who wakes up has no reason to take the others for gone.
+    pub(super) fn paused(&mut self, host: usize, until: Duration) {
+        let entry = self.paused.entry(host).or_default();
+        *entry = (*entry).max(until + TOUCH_LASTS);
+    }
+
+    /// Until when something explains that `host` gives `about` up for `reason`.
+    fn explained(&self, host: usize, about: usize, reason: ExitReason) -> Option<Duration> {
+        let touched = self.touched.get(&(host.min(about), host.max(about)));
+        let own = self.paused.get(&host).filter(|_| reason != ExitReason::Expired);
+        touched.max(self.paused.get(&about)).max(own).copied()
+    }
+
     /// Who does not read a peer does not hold its silence against it, so that a fault which met the two meanwhile shows
     /// only when the silence counts again.
     pub(super) fn unstalled(&mut self, a: usize, b: usize, since: Duration, now: Duration) {
-        if self.touched.get(&(a.min(b), a.max(b))).is_some_and(|until| *until >= since) {
+        if self.explained(a, b, ExitReason::Restarted).is_some_and(|until| until >= since) {
             self.touch(a, b, now);
         }
     }
@@ -145,12 +206,22 @@ impl Check {
         }
     }
 
-    pub(super) fn bait(&mut self, endpoint: Endpoint) {
-        self.bait.entry(endpoint).or_default().0 += 1;
+    pub(super) fn bait(&mut self, host: usize, endpoint: Endpoint) {
+        self.bait.entry((host, endpoint)).or_default().0 += 1;
     }
 
-    pub(super) fn connects(&mut self, now: Duration, endpoint: Endpoint) {
-        if let Some((beacons, connects)) = self.bait.get_mut(&endpoint) {
+    /// `welcome`: whether the node may connect there at all.
+    pub(super) fn connects(&mut self, now: Duration, host: usize, endpoint: Endpoint, welcome: bool) {
+        if !welcome {
+            self.broken(now, &format!("I9: host {host} lets itself be sent to {endpoint}"));
+        }
+        let times = self.dials.entry((host, endpoint)).or_default();
+        times.push_back(now);
+        times.retain(|at| *at + DIAL_WINDOW >= now);
+        if times.len() > MAX_DIALS {
+            self.broken(now, &format!("I7: host {host} connects to {endpoint} again and again"));
+        }
+        if let Some((beacons, connects)) = self.bait.get_mut(&(host, endpoint)) {
             *connects += 1;
             let (beacons, connects) = (*beacons, *connects);
             if connects > 3 * beacons {
@@ -159,11 +230,19 @@ impl Check {
         }
     }
 
-    pub(super) fn event(&mut self, now: Duration, host: usize, about: Option<usize>, event: Event) {
+    pub(super) fn event(
+        &mut self,
+        now: Duration,
+        host: usize,
+        about: Option<usize>,
+        dead: bool,
+        event: Event,
+    ) {
         let mut hasher = DefaultHasher::new();
-        (self.digest, now, host, format!("{event:?}")).hash(&mut hasher);
+        let group = event.group().map(GroupName::as_bytes);
+        (self.digest, now, host, event.kind(), event.peer().as_bytes(), group).hash(&mut hasher);
         self.digest = hasher.finish();
-        let who = about.map_or_else(|| "nobody".to_owned(), |about| format!("host {about}"));
+        let who = Who(about);
         let reason = match &event {
             Event::Exit { reason, .. } => reason.as_str(),
             _ => "",
@@ -188,9 +267,16 @@ impl Check {
                     self.broken(now, &format!("I2: host {host} told an Exit of {who} without an Enter"));
                 }
                 self.sessions.remove(&key);
-                let free = about.is_none_or(|about| {
-                    self.touched.get(&(host.min(about), host.max(about))).is_some_and(|until| now <= *until)
-                });
+                match reason {
+                    ExitReason::Restarted => self.restarted(now, key),
+                    ExitReason::MessagesLost { .. } => {}
+                    // Who has been forgotten is as good as new.
+                    _ => drop(self.restarts.remove(&key)),
+                }
+                let free = dead
+                    || about.is_none_or(|about| {
+                        self.explained(host, about, *reason).is_some_and(|until| now <= until)
+                    });
                 if !free {
                     self.broken(
                         now,
@@ -248,6 +334,30 @@ impl Check {
         }
     }
 
+    /// Sessions that HELLOs replace are few, whoever says them.
+    fn restarted(&mut self, now: Duration, key: (usize, PeerId)) {
+        let times = self.restarts.entry(key).or_default();
+        times.push_back(now);
+        times.retain(|at| *at + HELLO_WINDOW >= now);
+        if times.len() > MAX_RESTARTS {
+            self.broken(now, &format!("I7: host {} lets {} begin anew again and again", key.0, key.1));
+        }
+    }
+
+    /// Messages were missing on the connection that spoke for a peer.
+    pub(super) fn gap(&mut self, now: Duration, host: usize, peer: PeerId) {
+        if self.sessions.contains_key(&(host, peer)) {
+            self.broken(now, &format!("I4: host {host} says nothing of messages of {peer} that are missing"));
+        }
+    }
+
+    /// What a full link dropped is told by an Exit.
+    pub(super) fn overflowed(&mut self, now: Duration, host: usize, peer: PeerId) {
+        if self.sessions.contains_key(&(host, peer)) {
+            self.broken(now, &format!("I4: host {host} dropped messages to {peer} and says nothing"));
+        }
+    }
+
     pub(super) fn settle(&mut self) {
         self.settling = true;
     }
@@ -256,11 +366,11 @@ impl Check {
 impl World {
     /// The network has had its time: everybody sees everybody.
     pub(super) fn check_rest(&mut self) {
-        if self.check.violation.is_some() {
+        if self.check.is_broken() {
             return;
         }
         let live: Vec<_> = (0..self.hosts.len())
-            .filter(|host| matches!(self.hosts[*host].machine, Machine::Zyre(_) | Machine::Pyre(_)))
+            .filter(|host| matches!(self.hosts[*host].machine, Machine::Zyre(_) | Machine::Foreign(_)))
             .collect();
         for &host in &live {
             if let Some(what) = live.iter().find_map(|peer| self.unlike(host, *peer)) {
@@ -338,8 +448,9 @@ impl World {
         }
         let id = self.hosts[peer].id;
         let (groups, headers) = match &self.hosts[peer].machine {
-            Machine::Zyre(node) => (node.own_groups().to_vec(), true),
-            _ => (Vec::new(), false),
+            Machine::Zyre(node) => (node.own_groups().iter().cloned().collect(), true),
+            Machine::Foreign(foreign) => (foreign.groups().iter().cloned().collect(), false),
+            _ => (BTreeSet::new(), false),
         };
         match &self.hosts[host].machine {
             Machine::Zyre(node) => {
@@ -364,9 +475,8 @@ impl World {
                 }
                 view.link.is_none().then(|| format!("host {host} has no link to host {peer}"))
             }
-            Machine::Pyre(pyre) if headers => {
-                (!pyre.sees(id)).then(|| format!("pyre on host {host} does not see host {peer}"))
-            }
+            Machine::Foreign(foreign) if headers => (!foreign.sees(id))
+                .then(|| format!("the foreign node on host {host} does not see host {peer}")),
             _ => None,
         }
     }

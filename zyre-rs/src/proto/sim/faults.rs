@@ -1,7 +1,9 @@
 //! What goes wrong, and how it ends.
 
+use super::random::Random;
 use super::{Happening, Machine, Scenario, World};
 use crate::proto::Input;
+use crate::wire::Beacon;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -17,44 +19,92 @@ impl World {
         }
     }
 
+    /// What is wrong all the time.
+    pub(super) fn ambient(&mut self, loss: u64, doubles: u64, delay: u64, near_wrap: bool) {
+        self.numbered(|world| {
+            world.loss = loss;
+            world.say_fault(|| format!("{loss} % of beacons are lost"));
+        });
+        self.numbered(|world| {
+            world.doubles = doubles;
+            world.say_fault(|| format!("{doubles} % of beacons are doubled"));
+        });
+        self.numbered(|world| {
+            world.delay = delay;
+            world.say_fault(|| format!("beacons take up to {delay} ms and overtake each other"));
+        });
+        self.numbered(|world| {
+            world.near_wrap = near_wrap;
+            if near_wrap {
+                world.say_fault(|| "sessions begin near the wrap".to_owned());
+            }
+        });
+    }
+
+    /// Lets a fault happen, if the plan allows it, with a number and random numbers of its own: what is left out
+    /// changes nothing in the others.
+    pub(super) fn numbered(&mut self, happen: impl FnOnce(&mut Self)) {
+        self.fault_number += 1;
+        let own = Random::new(self.plan.seed ^ self.fault_number.wrapping_mul(0xd134_2543_de82_ef95));
+        let random = std::mem::replace(&mut self.random, own);
+        if self.plan.allows(self.fault_number) {
+            happen(self);
+        }
+        self.random = random;
+    }
+
+    pub(super) fn say_fault(&mut self, line: impl FnOnce() -> String) {
+        self.report.faults += 1;
+        self.check.fault(self.now, self.fault_number, line);
+    }
+
     pub(super) fn fault(&mut self) {
         if self.check.settling() {
             return;
         }
-        self.after_millis(500, 12_000, Happening::Fault);
+        // One at a time: two short silences in a row are a long one.
+        let short = self.scenario == Scenario::ShortSilence;
+        let (soonest, latest) = if short { (20_000, 25_000) } else { (500, 12_000) };
+        self.after_millis(soonest, latest, Happening::Fault);
+        self.numbered(Self::one_fault);
+    }
+
+    fn one_fault(&mut self) {
         let Some(host) = self.random.pick(&self.good_hosts()) else { return };
+        if self.random.percent(5) {
+            return self.set_clock();
+        }
         let dice = self.random.below(6);
+        let harm = self.random.below(10);
         match self.scenario {
             Scenario::Lossy | Scenario::Hostile => {}
-            Scenario::ShortSilence => {
-                // One at a time: two short silences in a row are a long one.
-                let next = self
-                    .queue
-                    .iter()
-                    .rev()
-                    .find(|(_, next)| matches!(next, Happening::Fault))
-                    .map(|(key, _)| *key);
-                if let Some(key) = next {
-                    self.queue.remove(&key);
-                }
-                self.after_millis(20_000, 25_000, Happening::Fault);
-                if dice < 3 { self.pause(host, 9_000) } else { self.partition(host, false, 9_000) }
-            }
-            Scenario::Cuts => self.harm_connection(dice),
+            Scenario::ShortSilence if dice < 3 => self.pause(host, 9_000),
+            Scenario::ShortSilence => self.partition(host, false, 9_000),
+            Scenario::Cuts => self.harm_connection(harm),
+            Scenario::Partitions if dice == 5 => self.isolate(host, 60_000),
             Scenario::Partitions => self.partition(host, dice < 3, 60_000),
             Scenario::Crashes => self.crash(host),
             Scenario::Pauses => self.pause(host, 60_000),
             Scenario::Moves => self.move_host(host),
-            Scenario::Foreign if dice < 4 => self.harm_connection(dice),
+            Scenario::Foreign if dice < 4 => self.harm_connection(harm),
+            Scenario::Foreign if self.random.percent(50) => self.crash(host),
             Scenario::Foreign => self.pause(host, 40_000),
             Scenario::Mixed => match self.random.below(6) {
-                0 => self.harm_connection(dice),
+                0 => self.harm_connection(harm),
+                1 if dice == 5 => self.isolate(host, 60_000),
                 1 => self.partition(host, dice < 3, 60_000),
                 2 | 3 => self.crash(host),
                 4 => self.pause(host, 60_000),
                 _ => self.move_host(host),
             },
         }
+    }
+
+    fn set_clock(&mut self) {
+        // Times before the start do not occur: forward by a day, or back again.
+        self.wall = if self.wall.is_zero() { super::DAY } else { Duration::ZERO };
+        let ahead = self.wall;
+        self.say_fault(|| format!("the wall clock is set {ahead:?} ahead"));
     }
 
     fn harm_connection(&mut self, dice: u64) {
@@ -73,18 +123,42 @@ impl World {
         match dice {
             0..=2 => {
                 self.check.touch(a, b, self.now);
-                self.check.say(self.now, || format!("fault: cut {a} -> {b}"));
+                self.say_fault(|| format!("cut {a} -> {b}"));
                 self.cut(index, false);
             }
             3 if from_zyre => {
                 self.check.touch(a, b, self.now);
-                self.check.say(self.now, || format!("fault: overflow {a} -> {b}"));
+                self.say_fault(|| format!("overflow {a} -> {b}"));
                 self.cut(index, true);
+            }
+            4 if from_zyre && to_zyre => {
+                self.check.touch(a, b, self.now);
+                self.say_fault(|| format!("{a} -> {b} dies without a word"));
+                self.conns[index].half_open = true;
+            }
+            5 => {
+                let lasts = self.random.millis(500, 8_000);
+                self.check.touch(a, b, self.now + lasts);
+                self.say_fault(|| format!("{a} -> {b} hangs for {lasts:?}"));
+                self.hold(index, self.now + lasts);
+            }
+            6 => {
+                let lasts = self.random.millis(500, 10_000);
+                self.touch_host(b, self.now + lasts);
+                self.say_fault(|| format!("{b} refuses connections for {lasts:?}"));
+                self.hosts[b].refuses_until = self.now + lasts;
+                self.cut(index, false);
+            }
+            // libzmq drops what goes over its mark; our own links tell what they drop.
+            7 if !from_zyre && to_zyre => {
+                self.check.touch(a, b, self.now);
+                self.say_fault(|| format!("{a} forgets to send {b} a message"));
+                self.forget_message(a, b);
             }
             // Who stands still anyway does not read slowly, and learns nothing.
             _ if to_zyre && !self.is_paused(b) => {
                 // Slow reading is nobody's fault: no Exit.
-                self.check.say(self.now, || format!("fault: {b} does not read {a}"));
+                self.say_fault(|| format!("{b} does not read {a}"));
                 self.conns[index].stalled = Some(self.now);
                 let peer = self.conns[index].identity;
                 self.feed(b, Input::Stalled { peer, stalled: true });
@@ -94,10 +168,26 @@ impl World {
         }
     }
 
+    fn forget_message(&mut self, from: usize, to: usize) {
+        let id = self.hosts[to].id;
+        let host = &mut self.hosts[from];
+        let Machine::Foreign(foreign) = &host.machine else { return };
+        if let Some(tx) = foreign.link_to(id).and_then(|link| host.links.get_mut(&link)) {
+            tx.outbound.next(tx.flavour);
+            host.sent.entry(id).and_modify(|sent| *sent += 1);
+        }
+    }
+
     fn cut(&mut self, index: usize, full: bool) {
         self.drop_tail(index);
         self.put(index, super::tcp::Item::End);
         self.after_millis(0, 20, Happening::Lost { conn: index, full });
+    }
+
+    /// Nothing comes through a connection before that.
+    fn hold(&mut self, index: usize, until: Duration) {
+        self.conns[index].held_until = until;
+        self.at(until, Happening::Pump { conn: index });
     }
 
     pub(super) fn unstall(&mut self, index: usize) {
@@ -120,7 +210,7 @@ impl World {
         let Some(b) = self.random.pick(&others) else { return };
         let lasts = self.random.millis(500, longest);
         let until = self.now + lasts;
-        self.check.say(self.now, || format!("fault: {a} | {b} for {lasts:?}, one way: {one_way}"));
+        self.say_fault(|| format!("{a} | {b} for {lasts:?}, one way: {one_way}"));
         if self.scenario != Scenario::ShortSilence {
             // A retransmission timer may have doubled to as much again.
             self.check.touch(a, b, until + lasts);
@@ -130,6 +220,18 @@ impl World {
             self.blocked.insert((b, a));
         }
         self.at(until, Happening::Heal { a, b, lasted: lasts });
+    }
+
+    /// Nobody reaches a host, and it reaches nobody.
+    fn isolate(&mut self, a: usize, longest: u64) {
+        let lasts = self.random.millis(500, longest);
+        let until = self.now + lasts;
+        self.say_fault(|| format!("{a} | all for {lasts:?}"));
+        self.touch_host(a, until + lasts);
+        for b in (0..self.hosts.len()).filter(|b| *b != a) {
+            self.blocked.extend([(a, b), (b, a)]);
+            self.at(until, Happening::Heal { a, b, lasted: lasts });
+        }
     }
 
     pub(super) fn heal(&mut self, a: usize, b: usize, lasted: Duration) {
@@ -143,8 +245,7 @@ impl World {
             let conn = &self.conns[index];
             if [(a, b), (b, a)].contains(&(conn.from, conn.to)) && !conn.closed {
                 let held = self.now + self.random.millis(0, longest);
-                self.conns[index].held_until = held;
-                self.at(held, Happening::Pump { conn: index });
+                self.hold(index, held);
             }
         }
     }
@@ -155,32 +256,36 @@ impl World {
         }
         let lasts = self.random.millis(500, longest);
         let until = self.now + lasts;
-        self.check.say(self.now, || format!("fault: {host} pauses for {lasts:?}"));
+        self.say_fault(|| format!("{host} pauses for {lasts:?}"));
         if lasts > Duration::from_secs(9) {
-            self.touch_host(host, until);
+            self.check.paused(host, until);
         }
         self.hosts[host].paused_until = Some(until);
         self.at(until, Happening::Resume { host });
     }
 
     fn crash(&mut self, host: usize) {
-        if !matches!(self.hosts[host].machine, Machine::Zyre(_)) || self.is_paused(host) {
+        if !self.is_live(host) || self.is_paused(host) {
             return;
         }
         let back = self.random.millis(10, 20_000);
         self.touch_host(host, self.now + back);
         match self.random.below(4) {
             0 | 1 => {
-                self.check.say(self.now, || format!("fault: {host} is killed"));
+                self.say_fault(|| format!("{host} is killed"));
                 self.kill(host, true);
             }
             2 => {
-                self.check.say(self.now, || format!("fault: {host} loses power"));
+                self.say_fault(|| format!("{host} loses power"));
                 self.kill(host, false);
             }
             _ => {
-                self.check.say(self.now, || format!("fault: {host} stops"));
+                self.say_fault(|| format!("{host} stops"));
                 self.feed(host, Input::Stop);
+                if self.hosts[host].kind.is_some() {
+                    let beacon = Beacon { id: self.hosts[host].id, port: 0, key: None };
+                    self.broadcast(host, beacon);
+                }
                 let epoch = self.hosts[host].epoch;
                 self.after_millis(80, 120, Happening::End { host, epoch });
             }
@@ -200,7 +305,7 @@ impl World {
             return;
         }
         self.touch_host(host, self.now);
-        self.check.say(self.now, || format!("fault: {host} moves"));
+        self.say_fault(|| format!("{host} moves"));
         let epoch = self.hosts[host].epoch;
         // What ran over the old address hangs.
         self.hosts[host].ip =
@@ -215,18 +320,19 @@ impl World {
 
     /// Everything that can be mended is mended; what is off stays off.
     pub(super) fn end_faults(&mut self) {
-        if self.check.violation.is_some() {
+        if self.check.is_broken() {
             return;
         }
         self.check.settle();
         self.check.say(self.now, || "faults end".to_owned());
         self.loss = 0;
+        self.hosts.iter_mut().for_each(|host| host.refuses_until = Duration::ZERO);
         for (a, b) in self.blocked.clone() {
             self.heal(a, b, Duration::from_secs(2));
         }
         for host in 0..self.hosts.len() {
             if self.is_paused(host) {
-                self.touch_host(host, self.now);
+                self.check.paused(host, self.now);
                 self.hosts[host].paused_until = Some(self.now);
                 self.resume(host);
             }

@@ -1,11 +1,13 @@
 //! The shell of a simulated node: hands inputs in, performs outputs, starts and ends processes, and works.
 
+use super::foreign::Foreign;
 use super::tcp::{Item, Tx};
 use super::{Happening, Machine, World, group};
 use crate::proto::sequence::Outbound;
 use crate::proto::{ConnId, Input, LinkId, Node, Output};
 use crate::wire::{Beacon, Endpoint, HelloFields};
 use crate::{GroupName, PeerId};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +15,6 @@ impl World {
     /// Hands one input to the machine of a host and does what it wants.
     pub(super) fn feed(&mut self, host: usize, input: Input) {
         let now = self.instant();
-        if matches!(self.hosts[host].machine, Machine::Pyre(_)) {
-            return;
-        }
         let Machine::Zyre(node) = &mut self.hosts[host].machine else { return };
         node.handle(now, input);
         let outputs: Vec<_> = std::iter::from_fn(|| node.poll_output()).collect();
@@ -23,6 +22,10 @@ impl World {
         let wake_at = deadline.saturating_duration_since(self.base);
         if peers > super::super::node::MAX_PEERS || dials > 16 {
             self.check.broken(self.now, &format!("I1: host {host} knows {peers} peers"));
+        }
+        let unready = |node: &Node| node.peers.values().filter(|peer| !peer.is_ready()).count();
+        if peers > 256 && unready(node) > 256 {
+            self.check.broken(self.now, &format!("I1: host {host} keeps hundreds that never said HELLO"));
         }
         if wake_at <= self.now {
             self.check.woken_late(self.now, host);
@@ -37,20 +40,25 @@ impl World {
             self.at(wake_at + late, Happening::Wake { host, epoch });
         }
         outputs.into_iter().for_each(|output| self.perform(host, output));
+        if let Machine::Zyre(node) = &self.hosts[host].machine
+            && self.hosts[host].links.len() > node.peers.len() + node.dials.len()
+        {
+            self.check.broken(self.now, &format!("I1: host {host} has links that it does not know"));
+        }
     }
 
     fn perform(&mut self, host: usize, output: Output) {
         match output {
             Output::Open { link, endpoint, hello, flavour, .. } => {
-                self.check.connects(self.now, endpoint);
+                self.check_connect(host, endpoint);
                 let tx = self.new_tx(endpoint, &hello, flavour, false);
                 self.open(host, link.0, tx);
                 self.say_hello(host, link.0);
             }
             Output::Greet(LinkId(link)) => self.say_hello(host, link),
             Output::Retry(LinkId(link)) => {
-                if let Some(tx) = self.hosts[host].links.get(&link) {
-                    self.check.connects(self.now, tx.endpoint);
+                if let Some(endpoint) = self.hosts[host].links.get(&link).map(|tx| tx.endpoint) {
+                    self.check_connect(host, endpoint);
                 }
                 self.retry(host, link);
             }
@@ -71,7 +79,9 @@ impl World {
                 }
             }
             Output::Accept { conn, .. } => self.answer_conn(conn.0 as usize, true),
-            Output::Refuse(ConnId(conn)) => self.answer_conn(conn as usize, false),
+            Output::Refuse(ConnId(conn)) | Output::TurnAway { conn: ConnId(conn), .. } => {
+                self.answer_conn(conn as usize, false)
+            }
             Output::Beacon { leaving } => {
                 let port = if leaving { 0 } else { self.hosts[host].port };
                 let beacon = Beacon { id: self.hosts[host].id, port, key: None };
@@ -83,10 +93,18 @@ impl World {
                 self.report.exits += u64::from(matches!(event, crate::Event::Exit { .. }));
                 self.report.enters += u64::from(matches!(event, crate::Event::Enter { .. }));
                 let about = self.host_of(event.peer());
-                self.check.event(self.now, host, about, event);
+                let dead = about.is_some_and(|about| !self.is_live(about));
+                self.check.event(self.now, host, about, dead, event);
             }
             Output::Count(name) => self.check.note(self.now, host, name),
         }
+    }
+
+    /// Nodes connect to neighbours, and never to themselves.
+    fn check_connect(&mut self, host: usize, endpoint: Endpoint) {
+        let (at, own) = (endpoint.address(), SocketAddr::new(self.hosts[host].ip, self.hosts[host].port));
+        let near = crate::proto::node::same_prefix(self.hosts[host].ip, at.ip(), 24);
+        self.check.connects(self.now, host, endpoint, near && at != own);
     }
 
     pub(super) fn new_tx(
@@ -102,9 +120,6 @@ impl World {
 
     /// A process starts on a host.
     pub(super) fn start(&mut self, host: usize, same_id: bool) {
-        if let Machine::Pyre(_) = self.hosts[host].machine {
-            return self.start_pyre(host);
-        }
         if self.is_live(host) {
             return;
         }
@@ -113,6 +128,11 @@ impl World {
         }
         let config = self.config(host);
         self.hosts[host].epoch += 1;
+        if let Some(kind) = self.hosts[host].kind {
+            let foreign = Foreign::new(kind, self.random.percent(30), config.groups.into_iter().collect());
+            self.hosts[host].machine = Machine::Foreign(foreign);
+            return self.start_foreign(host);
+        }
         self.hosts[host].wake_at = Duration::MAX;
         self.hosts[host].machine = Machine::Zyre(Box::new(Node::new(self.instant(), config)));
         self.check.started(host);
@@ -187,7 +207,7 @@ impl World {
         if !timer_first {
             self.at(self.now, Happening::Wake { host, epoch });
         }
-        if matches!(self.hosts[host].machine, Machine::Pyre(_)) {
+        if matches!(self.hosts[host].machine, Machine::Foreign(_)) {
             self.at(self.now, Happening::Tick { host, epoch });
         }
     }

@@ -1,6 +1,7 @@
 //! TCP as far as the protocol sees it: ordered, cut with the loss of its tail, refused, hanging, half-open.
 
 use super::{Happening, Machine, Scenario, World};
+use crate::proto::peer::Mailbox;
 use crate::proto::sequence::{FIRST, Flavour, Inbound, Next, Outbound};
 use crate::proto::{ConnId, Input, LinkId, LinkLoss};
 use crate::wire::{Command, Endpoint, Hello, HelloFields};
@@ -113,7 +114,8 @@ impl World {
             return self.after_millis(50, 60, Happening::Connect { host, epoch, link, started });
         }
         let to = passes.expect("it does not hang");
-        if self.hosts[to].port != address.port() || !self.is_live(to) {
+        let refuses = self.hosts[to].port != address.port() || self.now < self.hosts[to].refuses_until;
+        if refuses || !self.is_live(to) {
             return self.link_failed(host, link, true);
         }
         let source = SocketAddr::new(self.hosts[host].ip, 40_000 + (self.conns.len() % 20_000) as u16);
@@ -285,7 +287,14 @@ impl World {
         }
         self.hosts[from].links.remove(&link);
         let cause = if full { LinkLoss::Full } else { LinkLoss::Closed };
+        let peer = match &mut self.hosts[from].machine {
+            Machine::Zyre(node) if full => node.peer_of_link(LinkId(link)).map(|peer| peer.id),
+            _ => None,
+        };
         self.feed(from, Input::LinkLost { link: LinkId(link), cause });
+        if let Some(peer) = peer {
+            self.check.overflowed(self.now, from, peer);
+        }
     }
 
     /// Hands the receiver what has arrived, as far as it reads.
@@ -324,7 +333,7 @@ impl World {
         let to = self.conns[index].to;
         match self.hosts[to].machine {
             Machine::Zyre(_) => self.arrive_zyre(index, item),
-            Machine::Pyre(_) => self.arrive_pyre(index, item),
+            Machine::Foreign(_) => self.arrive_foreign(index, item),
             Machine::Hostile | Machine::Off { .. } => {}
         }
     }
@@ -349,7 +358,7 @@ impl World {
             Item::Hello { hello, then } => {
                 conn.rx = Rx::Waiting(then.wrapping_add(1));
                 self.claimed(index);
-                return self.feed(to, Input::Hello { conn: id, peer, source, hello });
+                return self.feed(to, Input::Hello { conn: id, peer, source, hello, key: None });
             }
             Item::Command(sequence, _) | Item::Content { sequence, .. } => sequence,
         };
@@ -357,17 +366,24 @@ impl World {
             // A stream that goes on after a reset: the message waits for the answer.
             conn.rx = Rx::Waiting(sequence);
             conn.wire.push_front((self.now, item));
-            return self.feed(to, Input::Resume { conn: id, peer, source, sequence });
+            return self.feed(to, Input::Resume { conn: id, peer, source, sequence, key: None });
         };
         if let Err(gap) = inbound.check(sequence) {
             conn.rx = Rx::Dead;
-            return self.feed(to, Input::Gap { conn: id, peer, missing: gap.missing });
+            let speaks = matches!(&self.hosts[to].machine, Machine::Zyre(node) if node.peers.get(&peer).is_some_and(|peer| peer.mailbox == Mailbox::Open(id)));
+            self.feed(to, Input::Gap { conn: id, peer, missing: gap.missing });
+            return if speaks {
+                self.check.gap(self.now, to, peer);
+            };
         }
         match item {
             Item::Command(_, Command::Unknown { .. }) => self.feed(to, Input::Heard { peer }),
             Item::Command(_, command) => self.feed(to, Input::Command { conn: id, peer, command }),
             Item::Content { receiver, group, number, .. } => {
-                if receiver == self.hosts[to].id {
+                let hostile = matches!(self.hosts[self.conns[index].from].machine, Machine::Hostile);
+                if hostile {
+                    // No books are kept of what it says.
+                } else if receiver == self.hosts[to].id {
                     self.delivered(to, peer, group, number);
                 } else {
                     self.report.strayed += 1;
@@ -387,9 +403,26 @@ impl World {
         }
     }
 
+    /// The shell reads ahead of the machine: what it has read of a connection that is refused is told all the same.
+    fn tell_late(&mut self, index: usize) {
+        let Conn { to, to_epoch, identity, .. } = self.conns[index];
+        if !matches!(self.conns[index].rx, Rx::Reading(_)) || !self.random.percent(30) {
+            return;
+        }
+        let read = self.conns[index].wire.iter().map_while(|(_, item)| match item {
+            Item::Command(_, command) => Some(command.clone()),
+            _ => None,
+        });
+        for command in read.take(2).collect::<Vec<_>>() {
+            let input = Box::new(Input::Command { conn: ConnId(index as u64), peer: identity, command });
+            self.at(self.now, Happening::Stale { host: to, epoch: to_epoch, input });
+        }
+    }
+
     /// The machine says what becomes of a connection that waits.
     pub(super) fn answer_conn(&mut self, index: usize, accept: bool) {
         if !accept {
+            self.tell_late(index);
             return self.close_conn(index);
         }
         if let Rx::Waiting(next) = self.conns[index].rx {

@@ -7,7 +7,8 @@ const HOME: &str = "10.0.0.1:40009";
 
 impl Bench {
     fn resume(&mut self, conn: u64, source: &str, sequence: u16) -> bool {
-        let input = Input::Resume { conn: ConnId(conn), peer: id(1), source: at(source), sequence };
+        let input =
+            Input::Resume { conn: ConnId(conn), peer: id(1), source: at(source), sequence, key: None };
         let outputs = self.tell(input);
         assert_ne!(accepted(&outputs, conn), refused(&outputs, conn), "{outputs:?}");
         accepted(&outputs, conn)

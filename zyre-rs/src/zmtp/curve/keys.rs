@@ -1,6 +1,7 @@
 //! Keys, and the random bytes one handshake uses up.
 
 use std::fmt;
+use std::str::FromStr;
 
 use dryoc::classic::crypto_core::crypto_scalarmult_base;
 use zeroize::Zeroizing;
@@ -29,21 +30,56 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.as_chunks::<4>().0 {
-            let value = u32::from_be_bytes(*chunk);
-            for power in [52_200_625, 614_125, 7_225, 85, 1] {
-                let digit = Z85.get((value / power % 85) as usize).copied().unwrap_or(b'?');
-                write!(f, "{}", char::from(digit))?;
-            }
-        }
-        Ok(())
+        put_z85(&self.0, f)
     }
+}
+
+fn put_z85(key: &[u8; 32], out: &mut impl fmt::Write) -> fmt::Result {
+    for chunk in key.as_chunks::<4>().0 {
+        let value = u32::from_be_bytes(*chunk);
+        for power in [52_200_625, 614_125, 7_225, 85, 1] {
+            let digit = Z85.get((value / power % 85) as usize).copied().unwrap_or(b'?');
+            out.write_char(char::from(digit))?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The text is not a key: 40 characters of Z85. It is not repeated here, since it may be a secret one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key is 40 characters of Z85 (RFC 32)")]
+pub struct InvalidKey;
+
+impl FromStr for PublicKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        from_z85(text).map(|key| Self(*key)).ok_or(InvalidKey)
+    }
+}
+
+/// The 32 bytes of a key in Z85, public or secret.
+pub(crate) fn from_z85(text: &str) -> Option<Secret> {
+    let (groups, []) = text.as_bytes().as_chunks::<5>() else { return None };
+    let mut key = Zeroizing::new([0; 32]);
+    let chunks = key.as_chunks_mut::<4>().0;
+    if groups.len() != chunks.len() {
+        return None;
+    }
+    for (chunk, group) in chunks.iter_mut().zip(groups) {
+        let mut value = 0_u64;
+        for digit in group {
+            value = value * 85 + Z85.iter().position(|known| known == digit)? as u64;
+        }
+        *chunk = u32::try_from(value).ok()?.to_be_bytes();
+    }
+    Some(key)
 }
 
 /// A secret key and the public key that belongs to it. The secret is wiped when it is dropped and never printed.
@@ -68,6 +104,16 @@ impl KeyPair {
     /// The public half.
     pub const fn public(&self) -> PublicKey {
         self.public
+    }
+
+    /// The secret half as the 40 characters of Z85, for its owner's file only.
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only the shell writes certificates"))]
+    pub(crate) fn secret_z85(&self) -> Zeroizing<String> {
+        // As large as it gets: growing would leave parts of it behind.
+        let mut text = Zeroizing::new(String::with_capacity(40));
+        // A string takes everything.
+        let _ = put_z85(&self.secret, &mut *text);
+        text
     }
 
     pub(super) const fn secret(&self) -> &Secret {

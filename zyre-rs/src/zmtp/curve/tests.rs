@@ -381,6 +381,18 @@ fn a_claim_beyond_the_limit_is_refused_before_its_bytes_are_here() {
 }
 
 #[test]
+fn what_stands_before_a_forged_message_is_opened_and_the_forged_one_refused_next() {
+    let (mut client, mut server) = joined();
+    let (mut sealed, mut plain) = (Vec::new(), BytesMut::new());
+    client.sealer.seal_frames(&mut sealed, b"\x00\x04good").unwrap();
+    let good = sealed.len();
+    sealed.extend_from_within(..);
+    let opened = server.opener.open_frames(&sealed, &mut plain, 1000).unwrap();
+    assert_eq!((opened.consumed, &plain[..]), (good, &b"\x00\x04good"[..]));
+    assert_eq!(open(&mut server.opener, &sealed[good..]), Err(CurveError::Replayed));
+}
+
+#[test]
 fn flags_inside_a_box_that_nobody_knows_are_refused() {
     let (mut client, mut server) = joined();
     let mut sealed = Vec::new();

@@ -116,10 +116,12 @@ impl Opener {
     }
 
     /// Opens every whole MESSAGE at the start of `sealed` and appends the frames in them to `plain`, for a
-    /// [`Decoder`](crate::zmtp::Decoder). None may hold more than `max_frame` bytes.
+    /// [`Decoder`](crate::zmtp::Decoder). None may hold more than `max_frame` bytes. It stops before what is none, which the
+    /// next call then refuses.
     ///
     /// # Errors
-    /// When something is not a MESSAGE, was changed or sent before, or is too large. The opener is then of no further use.
+    /// When `sealed` begins with something that is not a MESSAGE, was changed or sent before, or is too large. The opener is
+    /// then of no further use.
     #[inline]
     pub fn open_frames(
         &mut self,
@@ -130,12 +132,19 @@ impl Opener {
         let mut consumed = 0;
         loop {
             let rest = sealed.get(consumed..).unwrap_or_default();
-            match first_body(rest, max_frame)? {
+            let opened = first_body(rest, max_frame).and_then(|body| match body {
                 Ok(body) => {
                     self.open(rest.get(body.clone()).unwrap_or_default(), plain)?;
-                    consumed += body.end;
+                    Ok(Ok(body.end))
                 }
-                Err(missing) => return Ok(Opened { consumed, missing }),
+                Err(missing) => Ok(Err(missing)),
+            });
+            match opened {
+                Ok(Ok(end)) => consumed += end,
+                Ok(Err(missing)) => return Ok(Opened { consumed, missing }),
+                // What was opened before it is good, and the next call meets it at the start.
+                Err(_) if consumed > 0 => return Ok(Opened { consumed, missing: 0 }),
+                Err(error) => return Err(error),
             }
         }
     }

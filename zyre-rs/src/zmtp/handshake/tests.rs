@@ -147,7 +147,7 @@ fn a_zmtp_3_0_peer_with_property_names_in_any_case_is_accepted() {
 
 #[test]
 fn another_protocol_or_an_old_one_is_refused_at_once() {
-    assert_eq!(refusal(&mut router(), b"G").counter(), "greeting_not_zmtp");
+    assert_eq!(refusal(&mut router(), b"GE").counter(), "greeting_not_zmtp");
     let mut old = greeting(1);
     old[10] = 1;
     assert_eq!(refusal(&mut router(), &old[..11]).counter(), "greeting_old_version");

@@ -122,7 +122,7 @@ async fn t3_an_identity_with_another_first_byte_is_accepted_and_counted() {
 async fn x1_another_protocol_is_told_by_its_first_bytes_and_closed_at_once() {
     let stage = Stage::new().await;
     let attacker = Attacker::at(&stage, 2).await;
-    let first_bytes: [&[u8]; 4] = [b"G", b"SSH-2.0-x\r\n", &[0x16, 3, 1, 2, 0], b"\xff\0\0\0\0\0\0\0\x01\0"];
+    let first_bytes: [&[u8]; 4] = [b"GE", b"SSH-2.0-x\r\n", &[0x16, 3, 1, 2, 0], b"\xff\0\0\0\0\0\0\0\x01\0"];
     for (bytes, expected) in first_bytes.into_iter().zip(1..) {
         let start = Instant::now();
         let mut line = attacker.touch().await;

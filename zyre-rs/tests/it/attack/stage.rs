@@ -51,10 +51,22 @@ impl Stage {
 
     /// `settings` are the victim's.
     pub(super) async fn with(settings: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Self {
+        Self::of(settings, |builder| builder).await
+    }
+
+    /// `settings` are those of both.
+    pub(super) async fn alike(settings: impl Fn(NodeBuilder) -> NodeBuilder) -> Self {
+        Self::of(&settings, &settings).await
+    }
+
+    async fn of(
+        victims: impl FnOnce(NodeBuilder) -> NodeBuilder,
+        good_ones: impl FnOnce(NodeBuilder) -> NodeBuilder,
+    ) -> Self {
         let port = beacon_port();
         let builder = |name| Node::builder(name).interface("127.0.0.1").beacon_port(port).join("all");
-        let (victim, heard) = settings(builder("victim")).start().await.unwrap();
-        let (good, answers) = builder("good").start().await.unwrap();
+        let (victim, heard) = victims(builder("victim")).start().await.unwrap();
+        let (good, answers) = good_ones(builder("good")).start().await.unwrap();
         for (one, other) in [(&victim, &good), (&good, &victim)] {
             let met = one.wait_until(|members| members.peer(other.id()).is_some());
             assert!(timeout(PATIENCE, met).await.expect("the good pair meets"));
