@@ -8,11 +8,13 @@ use std::time::Duration;
 use zyre_rs::GroupName;
 
 use crate::complete;
+use crate::hidden;
 
 mod bag;
 mod bench;
 mod key;
 mod launch;
+mod look;
 mod manual;
 mod rpc;
 
@@ -20,6 +22,7 @@ pub(crate) use bag::{Bag, Info, Play, Record, Remap, is_provider_group};
 pub(crate) use bench::{Bench, Pace};
 pub(crate) use key::Key;
 pub(crate) use launch::Launch;
+pub(crate) use look::{Listing, Rates, Sub};
 pub(crate) use manual::{Cheat, Completions, Man, Shell};
 pub(crate) use rpc::{Call, Methods, Params, Ping, Serve, Services, parse_params};
 
@@ -141,9 +144,50 @@ pub(crate) enum Command {
     /// List who is there without taking part
     Scout(Scout),
     /// Join in and list the peers with their groups and headers
-    Peers(Peers),
+    #[command(after_help = "\
+With --timeout the command goes on until there is a peer, and exits with 3 if none comes. --watch prints who comes,
+joins, leaves and goes, at a terminal the list drawn anew, and ends with Ctrl-C or after --timeout.
+
+Nodes that only look carry the header X-ZYRE-HIDDEN=1, and are listed with --hidden alone: those of peers, groups, hz,
+bw, services and methods. A node of yours that carries it is not listed either; --header X-ZYRE-HIDDEN=0 takes it back.
+
+Examples:
+  zyre peers --interface eth0 --wait 5
+  zyre peers --watch --json")]
+    Peers(Listing),
+    /// List the groups that peers are in
+    #[command(after_help = "\
+With --timeout the command goes on until a peer is in a group, and exits with 3 if none comes. --watch prints who
+joins, leaves and goes, at a terminal the list drawn anew, and ends with Ctrl-C or after --timeout. Nodes that
+only look, such as that of `zyre hz`, are listed with --hidden alone; see `zyre peers --help`.
+
+Examples:
+  zyre groups --json
+  zyre groups --watch")]
+    Groups(Listing),
     /// Print what happens in groups, and whispers
     Sub(Sub),
+    /// Measure how often something is said in groups
+    #[command(after_help = "\
+Once a second: messages per second, the least and the largest gap between two, their standard deviation, how many
+messages that is taken from and how long the group has been quiet. At a terminal as a table, else a line per group.
+Times are those at which this command reads the messages. With --timeout and --count it exits with 3 when too few
+messages came; with --timeout alone it measures that long.
+
+Examples:
+  zyre hz SENSORS CHAT
+  zyre hz SENSORS --window 100 --duration 10 --json")]
+    Hz(Rates),
+    /// Measure how many bytes are said in groups
+    #[command(after_help = "\
+Once a second: bytes of messages per second, the mean, the least and the largest size of a message, how many messages
+that is taken from and how long the group has been quiet. Counted are the frames, not what a transport adds. With
+--timeout and --count it exits with 3 when too few messages came; with --timeout alone it measures that long.
+
+Examples:
+  zyre bw IMAGES SENSORS
+  zyre bw IMAGES --count 100 --json")]
+    Bw(Rates),
     /// Send messages to the members of a group
     Shout(Shout),
     /// Send messages to one peer
@@ -211,36 +255,6 @@ pub(crate) struct Scout {
     /// How long to listen; decimals are fine
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2.5")]
     pub(crate) wait: Duration,
-}
-
-/// `zyre peers`
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "\
-With --timeout the command goes on until there is a peer, and exits with 3 if none comes.
-
-Example:
-  zyre peers --interface eth0 --wait 5")]
-pub(crate) struct Peers {
-    /// How long to meet peers before listing them; decimals are fine
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2.5")]
-    pub(crate) wait: Duration,
-}
-
-/// `zyre sub`
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "\
-With --timeout and --count it exits with 3 when too few messages came; with --timeout alone it listens that long.
-
-Example:
-  zyre sub CHAT SENSORS --count 10 --json --timeout 60")]
-pub(crate) struct Sub {
-    /// Groups to join
-    #[arg(value_name = "GROUP", required = true, value_parser = group, add = complete::groups())]
-    pub(crate) groups: Vec<String>,
-
-    /// Stop after this many shouts and whispers
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) count: Option<u64>,
 }
 
 /// `zyre shout`
@@ -353,14 +367,23 @@ impl Args {
 impl Options {
     /// Moves to the port of secured networks with a key, unless one was given.
     fn choose_port(&mut self, matches: &ArgMatches) {
-        let is_default = matches.value_source("port") == Some(ValueSource::DefaultValue);
-        if is_default && (self.key_file.is_some() || self.cert.is_some()) {
-            self.port = SECURED_PORT;
+        if matches.value_source("port") == Some(ValueSource::DefaultValue) {
+            self.port = self.usual_port();
         }
+    }
+
+    /// The port of those in this mode, unless they are told another.
+    pub(crate) fn usual_port(&self) -> u16 {
+        if self.key_file.is_some() || self.cert.is_some() { SECURED_PORT } else { OPEN_PORT }
     }
 }
 
 impl Repeatable {
+    /// Keeps the node out of lists, unless the headers that were given say otherwise.
+    pub(crate) fn hide(&mut self) {
+        self.headers.insert(0, (hidden::HEADER.to_owned(), hidden::YES.to_owned()));
+    }
+
     /// Adds what stands behind the names of commands.
     fn extend_from(&mut self, mut matches: &ArgMatches) -> Result<(), clap::Error> {
         while let Some((_, later)) = matches.subcommand() {
@@ -393,8 +416,10 @@ fn group(text: &str) -> Result<String, String> {
     GroupName::try_from(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+/// Up to a century, so that it can be added to any time of day.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds <= 3.2e9);
+    let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "a time is a number of seconds, for example 2 or 0.5".to_owned())
 }
 

@@ -21,12 +21,9 @@ impl Group {
         Self(group)
     }
 
-    /// Asks all of the group to end (SIGTERM), where there is such a thing.
-    pub(crate) fn end(&self) {
-        #[cfg(unix)]
-        if let Some(group) = self.0 {
-            signal(group, rustix::process::Signal::TERM);
-        }
+    /// Asks all of the group to end (SIGTERM), where there is such a thing; whether there was somebody to ask.
+    pub(crate) fn end(&self) -> bool {
+        self.0.is_some_and(terminate)
     }
 
     /// Kills all of the group (SIGKILL), where there is such a thing.
@@ -68,6 +65,16 @@ fn locked<T>(work: impl FnOnce(&mut BTreeSet<u32>) -> T) -> T {
 }
 
 #[cfg(unix)]
+fn terminate(group: u32) -> bool {
+    signal(group, rustix::process::Signal::TERM)
+}
+
+#[cfg(not(unix))]
+fn terminate(_: u32) -> bool {
+    false
+}
+
+#[cfg(unix)]
 fn kill(group: u32) {
     signal(group, rustix::process::Signal::KILL);
 }
@@ -75,10 +82,9 @@ fn kill(group: u32) {
 #[cfg(not(unix))]
 fn kill(_: u32) {}
 
+/// It fails when all have ended by themselves.
 #[cfg(unix)]
-fn signal(group: u32, signal: rustix::process::Signal) {
-    if let Some(group) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw) {
-        // It fails when all have ended by themselves.
-        _ = rustix::process::kill_process_group(group, signal);
-    }
+fn signal(group: u32, signal: rustix::process::Signal) -> bool {
+    let group = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw);
+    group.is_some_and(|group| rustix::process::kill_process_group(group, signal).is_ok())
 }

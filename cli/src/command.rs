@@ -15,6 +15,7 @@ mod man;
 mod methods;
 mod peers;
 mod ping;
+mod rate;
 mod scout;
 mod send;
 mod serve;
@@ -26,20 +27,27 @@ mod whisper;
 use crate::args::{Args, Command};
 use crate::credentials::Credentials;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{BwRow, HzRow, Output};
 use crate::session::Session;
 use crate::signals::Signals;
+use peers::Listed;
 
 /// Runs what the command line asks for.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let Args { options, repeatable, command } = args;
+    let Args { options, mut repeatable, command } = args;
+    if command.only_looks() {
+        repeatable.hide();
+    }
     let output = Output::new(options.json);
     let credentials = if command.joins_in() { Credentials::load(&options)? } else { Credentials::Open };
     let session = Session { options, repeatable, credentials, signals: Signals::catch()?, output };
     match command {
         Command::Scout(scout) => scout::run(session, &scout).await,
-        Command::Peers(peers) => peers::run(session, &peers).await,
+        Command::Peers(listing) => peers::run(session, &listing, Listed::Peers).await,
+        Command::Groups(listing) => peers::run(session, &listing, Listed::Groups).await,
         Command::Sub(sub) => sub::run(session, &sub).await,
+        Command::Hz(rates) => rate::run::<HzRow>(session, &rates).await,
+        Command::Bw(rates) => rate::run::<BwRow>(session, &rates).await,
         Command::Shout(shout) => shout::run(session, shout).await,
         Command::Whisper(whisper) => whisper::run(session, whisper).await,
         Command::Chat(chat) => chat::run(session, &chat).await,

@@ -105,6 +105,7 @@ fn look(wanted: Wanted) -> Option<BTreeSet<String>> {
     // A name and places for one node alone, which may be running.
     (options.name, options.endpoint) = (None, None);
     repeatable.gossip_bind.clear();
+    repeatable.hide();
     let builder = session::builder(&options, &repeatable, &Credentials::load(&options).ok()?);
     let runtime = Runtime::new().ok()?;
     let names = runtime.block_on(async {

@@ -40,6 +40,8 @@ const SHELL: &str = "The shell";
 pub(crate) const RECIPES: &[Recipe] = &[
     recipe(LOOK, "peers with their groups and headers", "zyre peers"),
     recipe(LOOK, "the same for programs, as soon as there is one", "zyre peers --json --wait 0 --timeout 10"),
+    recipe(LOOK, "which groups there are, and who is in them", "zyre groups"),
+    lasting(LOOK, "who comes and goes", "zyre peers --watch"),
     recipe(LOOK, "who sends beacons, without taking part", "zyre scout"),
     recipe(LOOK, "what is wrong with this host or its network", "zyre doctor"),
     lasting(
@@ -48,6 +50,11 @@ pub(crate) const RECIPES: &[Recipe] = &[
         "zyre --name cam-1 --header X-ROLE=camera sub CHAT",
     ),
     recipe(TALK, "keep two seconds of a group", "zyre sub CHAT --json --timeout 2 > chat.jsonl"),
+    lasting(
+        TALK,
+        "one field of messages that are JSON",
+        "zyre sub SENSORS --filter 'temp > 20' --field temp",
+    ),
     recipe(TALK, "one message", "zyre shout CHAT hello"),
     recipe(TALK, "one message of two frames", "zyre shout CHAT first second"),
     recipe(TALK, "one message per line", r"printf 'one\ntwo\n' | zyre shout CHAT"),
@@ -73,6 +80,8 @@ pub(crate) const RECIPES: &[Recipe] = &[
     recipe(RECORD, "five seconds of a group", "zyre bag record CHAT --duration 5 -o chat.mcap"),
     recipe(RECORD, "what is in a recording", "zyre bag info -i chat.mcap"),
     recipe(RECORD, "say it again, twice as fast", "zyre bag play -i chat.mcap --rate 2"),
+    recipe(MEASURE, "how often something is said", "zyre hz CHAT --duration 2"),
+    recipe(MEASURE, "how many bytes are said", "zyre bw CHAT --duration 2"),
     lasting(MEASURE, "answer those that measure", "zyre bench serve"),
     recipe(MEASURE, "round trips of whispers", "zyre bench whisper --duration 1"),
     recipe(

@@ -11,6 +11,8 @@ mod complete;
 mod cookbook;
 mod credentials;
 mod failure;
+mod filter;
+mod hidden;
 mod input;
 mod key_file;
 mod lookup;

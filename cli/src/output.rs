@@ -5,27 +5,37 @@
 
 mod answer;
 mod event;
+mod group;
 mod launch;
 mod list;
 mod measured;
 mod progress;
+mod rate;
 mod report;
 mod round_trip;
 mod schema;
+mod screen;
 mod service;
+mod size;
 mod stage;
+mod subscribed;
 mod value;
 
 pub(crate) use answer::{Answer, ErrorLine};
 pub(crate) use event::EventLine;
+pub(crate) use group::{GroupRow, group_table};
 pub(crate) use launch::{Happened, PlanRow, Said, Stream, What};
-pub(crate) use list::{PeerRow, SightingRow, table};
+pub(crate) use list::{PeerRow, SightingRow, peer_table, table};
 pub(crate) use measured::{Measured, MeasuredResult, Setting};
 pub(crate) use progress::{PROGRESS_EVERY, Progress};
+pub(crate) use rate::{BwRow, HzRow, RateRow, Spread, rate_table};
 pub(crate) use report::{Check, Report, Status};
 pub(crate) use round_trip::{RoundTrip, Summary};
-pub(crate) use service::{Change, ProviderRow};
+pub(crate) use screen::Screen;
+pub(crate) use service::{Change, ProviderRow, provider_table};
+pub(crate) use size::sized;
 pub(crate) use stage::{Board, Stage, Total, WorkerLine};
+pub(crate) use subscribed::{FieldLine, Heard};
 
 use crate::failure::Failure;
 use std::fmt;
@@ -64,7 +74,7 @@ impl Output {
         Ok(())
     }
 
-    /// Prints a text that is made of lines, whether data is for programs or for people.
+    /// Prints bytes as they are, whether data is for programs or for people.
     pub(crate) fn text(&mut self, text: &[u8]) -> Result<(), Failure> {
         self.out.write_all(text).map_err(Failure::Output)
     }
@@ -76,7 +86,11 @@ impl Output {
     }
 
     pub(crate) fn peers(&mut self, peers: &[PeerRow<'_>]) -> Result<(), Failure> {
-        self.list(peers, list::peer_table)
+        self.list(peers, peer_table)
+    }
+
+    pub(crate) fn groups(&mut self, groups: &[GroupRow<'_>]) -> Result<(), Failure> {
+        self.list(groups, group_table)
     }
 
     pub(crate) fn sightings(&mut self, sightings: &[SightingRow]) -> Result<(), Failure> {
@@ -84,7 +98,7 @@ impl Output {
     }
 
     pub(crate) fn providers(&mut self, providers: &[ProviderRow]) -> Result<(), Failure> {
-        self.list(providers, service::provider_table)
+        self.list(providers, provider_table)
     }
 
     /// The entries of `rpc.methods`, as they came or in short.
@@ -142,7 +156,16 @@ pub(crate) fn note(text: impl fmt::Display) {
 
 /// Whether what goes there is to be coloured: it is a terminal, and nobody has said no by `NO_COLOR`.
 pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    stream.is_terminal() && !refuses_colour()
+}
+
+/// Whether a terminal is to get text alone: it can do no more, or `NO_COLOR` asks for that.
+fn is_plain() -> bool {
+    refuses_colour() || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb")
+}
+
+fn refuses_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// `1 peer`, `2 peers`.

@@ -1,7 +1,7 @@
 //! Fuzz targets: functions that take any bytes and panic if the code under test breaks a promise.
 //!
 //! libFuzzer runs them (`fuzz/run`), plain tests replay the committed corpus through them and mutate it a little
-//! (`fuzz/tests`). Most hold the code against a second, simple reading of the same bytes ([`reference`]) or against
+//! (`fuzz/tests`). Most hold the code against a second, simple reading of the same bytes (`reference`) or against
 //! itself: written and read again, cut differently, run twice.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a target reports a finding")]

@@ -36,7 +36,7 @@ pub enum StartError {
     InvalidEndpoint {
         /// Which setting it was given to.
         what: &'static str,
-        /// The text as given.
+        /// The text as given, but for a key behind it.
         text: String,
         /// What is wrong and what an endpoint looks like.
         problem: String,
@@ -167,7 +167,7 @@ pub enum ConnectError {
     /// The endpoint could not be understood. Nothing was done.
     #[error("endpoint {text:?} is not usable: {problem}")]
     InvalidEndpoint {
-        /// The text as given.
+        /// The text as given, but for a key behind it.
         text: String,
         /// What is wrong and what an endpoint looks like.
         problem: String,

@@ -425,9 +425,9 @@ impl Node {
     /// # Cancel safety
     /// Dropped early, nothing has happened.
     pub async fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
-        let (endpoint, key) = setup::resolve(endpoint, &self.0.security)
-            .await
-            .map_err(|problem| ConnectError::InvalidEndpoint { text: endpoint.to_owned(), problem })?;
+        let (endpoint, key) = setup::resolve(endpoint, &self.0.security).await.map_err(|problem| {
+            ConnectError::InvalidEndpoint { text: setup::without_key(endpoint), problem }
+        })?;
         self.0.driver.tell_ordered(Input::Dial { endpoint, key }).await.map_err(|_| ConnectError::Stopped)
     }
 

@@ -106,7 +106,7 @@ impl Pace {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match seconds(text) {
         Ok(duration) if duration.is_zero() => Err("measuring takes time, for example 10 or 0.5".to_owned()),
         read => read,

@@ -21,9 +21,9 @@ A file names nodes, each with the command that runs it:
       directory: data                      relative to the file, which is where commands run by default
       grace: 10                            seconds to end after SIGTERM; SIGKILL comes then
 
-A process learns its name by ZYRE_NAME, and --port, --interface, --key-file and --trust by ZYRE_PORT, ZYRE_INTERFACE,
-ZYRE_KEY_FILE and ZYRE_TRUST; a node key (ZYRE_CERT) is for one process and stands in `environment`. The command
-`zyre` is this program.
+A process learns its name by ZYRE_NAME, and --port (if it is not the usual one), --interface, --key-file and --trust
+by ZYRE_PORT, ZYRE_INTERFACE, ZYRE_KEY_FILE and ZYRE_TRUST; a node key (ZYRE_CERT) is for one process and stands in
+`environment`. The command `zyre` is this program.
 
 A node is started once all it depends on is ready, that is seen by a node of this command on the same network, for 30
 seconds unless `timeout` or --timeout says otherwise. The first restart comes after `delay` seconds, each further one

@@ -73,4 +73,17 @@ impl Command {
                 | Self::DocsCli
         )
     }
+
+    /// Whether its node is there to look alone, and not to be seen in lists.
+    pub(crate) fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::Peers(_)
+                | Self::Groups(_)
+                | Self::Hz(_)
+                | Self::Bw(_)
+                | Self::Services(_)
+                | Self::Methods(_)
+        )
+    }
 }

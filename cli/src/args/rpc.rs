@@ -26,7 +26,7 @@ pub(crate) struct Services {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2.5")]
     pub(crate) wait: Duration,
 
-    /// Print providers that come (UP) and go (DOWN, with the reason) as they do
+    /// Print providers that come (UP) and go (DOWN, with the reason) as they do; at a terminal the list drawn anew
     #[arg(long)]
     pub(crate) watch: bool,
 }

@@ -99,7 +99,10 @@ fn the_overview_says_what_each_command_does() {
         ("man", "Print a manual page, or write all of them"),
         ("scout", "List who is there without taking part"),
         ("peers", "Join in and list the peers with their groups and headers"),
+        ("groups", "List the groups that peers are in"),
         ("sub", "Print what happens in groups, and whispers"),
+        ("hz", "Measure how often something is said in groups"),
+        ("bw", "Measure how many bytes are said in groups"),
         ("shout", "Send messages to the members of a group"),
         ("whisper", "Send messages to one peer"),
         ("chat", "Talk in a group: lines typed are shouted, events are shown"),
@@ -234,7 +237,43 @@ fn listing_waits_two_and_a_half_seconds_unless_told_otherwise() {
 fn sub_takes_several_groups_and_a_count() {
     let Command::Sub(sub) = read("zyre sub a b --count 3").command else { panic!("not sub") };
     assert_eq!(sub.groups, ["a", "b"]);
-    assert_eq!(sub.count, Some(3));
+    assert_eq!(sub.limit(), Some(3));
+    assert!(sub.prints_events() && sub.prints_whispers());
+}
+
+#[test]
+fn sub_prints_what_it_is_asked_for_and_without_that_everything() {
+    for (line, whispers, events) in [
+        ("zyre sub g", true, true),
+        ("zyre sub --whispers", true, false),
+        ("zyre sub --events", false, true),
+        ("zyre sub g --raw", false, false),
+        ("zyre sub g --field a.b --whispers", true, false),
+        ("zyre sub g --once", true, true),
+    ] {
+        let Command::Sub(sub) = read(line).command else { panic!("not sub") };
+        assert_eq!((sub.prints_whispers(), sub.prints_events()), (whispers, events), "{line}");
+        assert_eq!(sub.limit(), line.contains("--once").then_some(1), "{line}");
+    }
+}
+
+#[test]
+fn only_nodes_that_look_hide_and_a_header_that_was_given_counts() {
+    for (line, hides) in [
+        ("zyre peers", true),
+        ("zyre groups", true),
+        ("zyre hz g", true),
+        ("zyre services", true),
+        ("zyre sub g", false),
+        ("zyre chat g", false),
+        ("zyre serve a.b --echo", false),
+    ] {
+        assert_eq!(read(line).command.only_looks(), hides, "{line}");
+    }
+    let mut repeatable = read("zyre peers --header X-ZYRE-HIDDEN=0").repeatable;
+    repeatable.hide();
+    let values: Vec<_> = repeatable.headers.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["1", "0"], "of the same header the later one counts");
 }
 
 #[test]
@@ -312,6 +351,7 @@ fn wrong_usage_names_the_remedy() {
         ("zyre sub g --timeout soon", "for example 2 or 0.5"),
         ("zyre sub g --timeout=-1", "for example 2 or 0.5"),
         ("zyre sub g --timeout nan", "for example 2 or 0.5"),
+        ("zyre sub g --timeout 1e19", "for example 2 or 0.5"),
         ("zyre sub g --evasive-ms 0", "whole number of milliseconds"),
         ("zyre sub g --port 0", "1..=65535"),
         ("zyre sub g --port 70000", "1..=65535"),
@@ -319,6 +359,14 @@ fn wrong_usage_names_the_remedy() {
         ("zyre shout g m --rate 0", "from 0.001 on"),
         ("zyre shout g m --rate inf", "from 0.001 on"),
         ("zyre sub", "<GROUP>"),
+        ("zyre sub g --once --count 2", "cannot be used with"),
+        ("zyre sub g --raw --json", "cannot be used with"),
+        ("zyre sub g --field a..b", "for example position.x"),
+        ("zyre sub g --filter a=3", "equality is written =="),
+        ("zyre hz", "<GROUP>"),
+        ("zyre peers --watch --wait 1", "cannot be used with"),
+        ("zyre hz g --window 1", "2..=1000000"),
+        ("zyre bw g --duration 0", "measuring takes time"),
         ("zyre whisper", "<PEER>"),
         ("zyre shuot g", "'shout'"),
         ("zyre call", "<SERVICE.METHOD>"),

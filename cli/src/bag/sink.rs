@@ -41,7 +41,14 @@ impl Sink {
     /// Makes the first file, which must not be there yet; without a name it gets one with the time.
     pub(crate) fn create(output: Option<&Path>, split: Option<u64>) -> Result<Self, Error> {
         let (path, file) = match output {
-            Some(path) => (path.to_owned(), create(path)?),
+            Some(path) => {
+                let next = part(path, 1);
+                if next.exists() && !path.exists() {
+                    // It would be played as a part of this recording, or end it when its turn comes.
+                    return Err(Error::Exists { path: next });
+                }
+                (path.to_owned(), create(path)?)
+            }
             None => create_named(Utc::now())?,
         };
         let file = Growing::new(file).map_err(|problem| failed(&path, &problem, String::new()))?;
@@ -113,7 +120,13 @@ impl Sink {
         };
         self.done.messages += kept.messages;
         self.done.bytes += kept.bytes;
-        outcome.map_err(|problem| failed(self.path(), &problem, self.kept(taken)))
+        outcome.map_err(|problem| {
+            if kept.messages == 0 {
+                // It was made by us and holds nothing.
+                let _ = fs::remove_file(self.path());
+            }
+            failed(self.path(), &problem, self.kept(taken))
+        })
     }
 
     fn path(&self) -> &Path {
@@ -221,6 +234,11 @@ mod tests {
         fs::write(&path, "mine").expect("a folder to write to");
         assert!(matches!(Sink::create(Some(&path), None), Err(Error::Exists { .. })));
         assert_eq!(fs::read(&path).expect("it is there"), b"mine");
+        let later = folder.path().join("b-0001.mcap");
+        fs::write(&later, "mine").expect("a folder to write to");
+        let refused = Sink::create(Some(&folder.path().join("b.mcap")), None);
+        assert!(matches!(refused, Err(Error::Exists { path }) if path == later));
+        assert!(!folder.path().join("b.mcap").exists());
     }
 
     #[test]

@@ -16,7 +16,7 @@ const INTRODUCTION: &str = "\
 Made by `cargo run -p zyre-cli -- docs-cli > docs/cli.md`; a test fails when this page is out of date.
 
 Data goes to standard output, everything else to standard error; with `--json` data is one object per line. Exit codes: 0 done, 1 error,
-2 wrong usage, 3 what was awaited did not come in time, 130 Ctrl-C, 143 SIGTERM. Each command has `--help`; `zyre completions` makes
+2 wrong usage, 3 what was awaited did not come in time, 129 closed terminal, 130 Ctrl-C, 143 SIGTERM. Each command has `--help`; `zyre completions` makes
 a shell complete commands, options and the names of who is there now; `zyre man` prints manual pages.
 ";
 

@@ -3,7 +3,7 @@
 use crate::args::Messages;
 use crate::failure::Failure;
 use crate::input::{self, Lines};
-use crate::output::{Output, note};
+use crate::output::{Output, counted, note};
 use std::ffi::OsString;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -11,10 +11,10 @@ use zyre_rs::{Message, Node, SendError};
 
 /// How long peers are awaited unless `--timeout` says otherwise: a few beacons.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the last messages may take to leave; a full link (8 MiB) needs a second at 100 Mbit/s.
+/// How long the last messages may take to leave, and then to be taken; a full link (8 MiB) needs a second at 100 Mbit/s.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends all messages, waits until they have left and says how many there were.
+/// Sends all messages, waits until peers have taken them, stops the node and says how many there were.
 pub(crate) async fn send_all(
     node: &Node,
     output: &mut Output,
@@ -33,12 +33,30 @@ pub(crate) async fn send_all(
             tokio::task::consume_budget().await;
         }
     }
+    deliver(node).await?;
+    output.sent(pace.sent, peers)
+}
+
+/// Waits until all messages have left and peers have taken them, and stops the node: what has left is only on its way, and
+/// a peer that reads slowly drops it at the goodbye.
+pub(crate) async fn deliver(node: &Node) -> Result<(), Failure> {
     if !node.flush(FLUSH_TIMEOUT).await {
+        let left: u64 = node.stats().links.values().map(|link| link.queued_messages).sum();
         return Err(Failure::Timeout(format!(
-            "some messages had not left after {FLUSH_TIMEOUT:?} and may be lost: a peer does not read"
+            "{} had not left after {FLUSH_TIMEOUT:?} and may be lost: a peer does not read",
+            counted(left, "message")
         )));
     }
-    output.sent(pace.sent, peers)
+    node.stop_within(FLUSH_TIMEOUT).await;
+    let slow = node.stats().counter("stop_unacknowledged");
+    if slow > 0 {
+        note(format_args!(
+            "warning: {} had not taken all after {FLUSH_TIMEOUT:?}, so the last messages may be lost; send more slowly \
+             (--rate), or let the peer read faster",
+            counted(slow, "peer")
+        ));
+    }
+    Ok(())
 }
 
 /// Where messages come from.

@@ -3,7 +3,8 @@
 use super::peers::checks;
 use crate::args;
 use crate::failure::Failure;
-use crate::output::{Change, Output, ProviderRow, note};
+use crate::hidden::is_listed;
+use crate::output::{Change, Output, ProviderRow, Screen, note, provider_table};
 use crate::session::{Session, wait_for};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,13 +64,13 @@ fn provided(group: &GroupName) -> Option<String> {
 }
 
 fn has_providers(membership: &Membership) -> bool {
-    membership.peer_groups().any(|group| provided(group).is_some())
+    !providers(membership).is_empty()
 }
 
 /// One row per group and provider, with what the providers say of their capacity.
 async fn rows(system: &ActorSystem, membership: &Membership) -> Vec<ProviderRow> {
     let mut asked = JoinSet::new();
-    for peer in membership.peers().filter(|peer| is_asked(peer)) {
+    for peer in listed(membership).filter(|peer| is_asked(peer)) {
         let (id, call) = (peer.id, system.call_json("rpc.info", serde_json::json!({})));
         asked.spawn(async move {
             let info = call.on(id).timeout(INFO_TIMEOUT).await.ok()?;
@@ -80,7 +81,7 @@ async fn rows(system: &ActorSystem, membership: &Membership) -> Vec<ProviderRow>
     let mut rows = Vec::new();
     for group in membership.peer_groups() {
         let Some(text) = provided(group) else { continue };
-        for peer in membership.peers().filter(|peer| peer.groups.contains(group)) {
+        for peer in listed(membership).filter(|peer| peer.groups.contains(group)) {
             let capacity = infos.get(&peer.id).and_then(|info| info.groups.get(&text));
             rows.push(ProviderRow {
                 group: text.clone(),
@@ -118,24 +119,66 @@ struct Capacity {
 }
 
 async fn watch(system: &ActorSystem, output: &mut Output) -> Result<(), Failure> {
+    let mut screen = Screen::new(output);
+    if screen.is_live() {
+        return draw(system, &mut screen, output).await;
+    }
     // Asked for first: what happens from here on is in the events, what was before in the membership.
     let mut events = system.events();
     let mut seen = Seen::default();
-    for peer in system.node().membership().peers() {
+    for peer in listed(&system.node().membership()) {
         peer.groups.iter().try_for_each(|group| seen.join(output, peer.id, &peer.name, group))?;
     }
     output.flush()?;
-    follow(&mut events, &mut seen, output).await
+    follow(system, &mut events, &mut seen, output).await
+}
+
+/// Draws the list anew whenever a provider has come or gone.
+async fn draw(system: &ActorSystem, screen: &mut Screen, output: &mut Output) -> Result<(), Failure> {
+    let mut drawn = None;
+    while system
+        .node()
+        .wait_until(|membership| {
+            let now = Some(providers(membership));
+            let has_changed = now != drawn;
+            drawn = now;
+            has_changed
+        })
+        .await
+    {
+        let rows = rows(system, &system.node().membership()).await;
+        screen.draw(output, &provider_table(&rows))?;
+    }
+    Err(Failure::Stopped)
+}
+
+/// The peers but those that only look: they provide nothing, whatever groups they are in.
+fn listed(membership: &Membership) -> impl Iterator<Item = &Peer> {
+    membership.peers().filter(|peer| is_listed(peer, false))
+}
+
+/// Who is in which of the groups that stand for services and pools.
+fn providers(membership: &Membership) -> BTreeSet<(PeerId, String)> {
+    let provided = |peer: &Peer| {
+        let id = peer.id;
+        peer.groups.iter().filter_map(provided).map(move |group| (id, group)).collect::<Vec<_>>()
+    };
+    listed(membership).flat_map(provided).collect()
 }
 
 async fn follow(
+    system: &ActorSystem,
     events: &mut mpsc::Receiver<Event>,
     seen: &mut Seen,
     output: &mut Output,
 ) -> Result<(), Failure> {
     while let Some(event) = events.recv().await {
         match &event {
-            Event::Join { peer, name, group } => seen.join(output, *peer, name, group)?,
+            Event::Join { peer, name, group } => {
+                if system.node().peer(*peer).is_none_or(|peer| is_listed(&peer, false)) {
+                    seen.join(output, *peer, name, group)?;
+                }
+            }
             Event::Leave { peer, name, group } => {
                 if let Some(group) = provided(group) {
                     seen.leave(output, *peer, name, &group)?;

@@ -1,6 +1,7 @@
 //! Which names are offered to a shell. They come from peers and go into a command line that somebody is about to run:
 //! only those that no shell reads as anything but one word are.
 
+use crate::hidden::is_listed;
 use std::collections::{BTreeMap, BTreeSet};
 use zyre_rs::{Membership, Peer, PeerId};
 
@@ -19,7 +20,10 @@ pub(super) enum Wanted {
 /// What of these is there. Methods are known to their providers only; see [`methods`].
 pub(super) fn of(wanted: Wanted, membership: &Membership) -> BTreeSet<String> {
     match wanted {
-        Wanted::Peers => peers(membership.peers().map(|peer| (peer.id, &*peer.name))),
+        Wanted::Peers => {
+            let listed = membership.peers().filter(|peer| is_listed(peer, false));
+            peers(listed.map(|peer| (peer.id, &*peer.name)))
+        }
         Wanted::Groups => groups(membership).filter(|group| stripped(group).is_none()).collect(),
         Wanted::Pools => {
             groups(membership).filter_map(|group| Some(group.strip_prefix(POOL)?.to_owned())).collect()

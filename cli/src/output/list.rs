@@ -44,7 +44,7 @@ impl SightingRow {
     }
 }
 
-pub(super) fn peer_table(peers: &[PeerRow<'_>]) -> String {
+pub(crate) fn peer_table(peers: &[PeerRow<'_>]) -> String {
     let line = |peer: &PeerRow<'_>| {
         let groups: Vec<_> = peer.groups.iter().map(|group| printable(group)).collect();
         let headers: Vec<_> = (peer.headers.iter().flat_map(|headers| headers.iter()))

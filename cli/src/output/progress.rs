@@ -14,9 +14,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self { is_shown: io::stderr().is_terminal() && !is_plain }
+        Self { is_shown: io::stderr().is_terminal() && !super::is_plain() }
     }
 
     pub(crate) fn show(&self, text: impl fmt::Display) {

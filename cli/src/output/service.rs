@@ -18,7 +18,7 @@ pub(crate) struct ProviderRow {
     pub(crate) queue: Option<u32>,
 }
 
-pub(super) fn provider_table(providers: &[ProviderRow]) -> String {
+pub(crate) fn provider_table(providers: &[ProviderRow]) -> String {
     let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let line = |row: &ProviderRow| {
         [

@@ -1,11 +1,10 @@
 //! What the demo shows: lines of what happens and, at a terminal, a table below them that is drawn anew.
 
-use super::Output;
 use super::list::table;
+use super::{Output, Screen};
 use crate::failure::Failure;
 use serde::Serialize;
 use std::fmt;
-use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 use tokio::time::Instant;
 use zyre_rs::printable;
@@ -53,18 +52,14 @@ struct Told<'a> {
 pub(crate) struct Stage<'a> {
     output: &'a mut Output,
     began: Instant,
-    is_live: bool,
-    /// Lines of the table that stands on the screen.
-    drawn: usize,
+    screen: Screen,
     stood_at: Option<Instant>,
 }
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(output: &'a mut Output) -> Self {
-        let is_live = !output.is_json()
-            && stdout().is_terminal()
-            && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
-        Self { output, began: Instant::now(), is_live, drawn: 0, stood_at: None }
+        let screen = Screen::new(output);
+        Self { output, began: Instant::now(), screen, stood_at: None }
     }
 
     /// Seconds since the beginning, to the tenth.
@@ -73,19 +68,15 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn tell(&mut self, text: &str) -> Result<(), Failure> {
-        self.erase()?;
+        self.screen.erase(self.output)?;
         let seconds = self.seconds();
         self.output.line(&Told { seconds, text })?;
         self.output.flush()
     }
 
     pub(crate) fn show(&mut self, board: &Board) -> Result<(), Failure> {
-        if self.is_live {
-            self.erase()?;
-            let text = worker_table(&board.workers);
-            self.drawn = text.lines().count();
-            self.output.out.write_all(text.as_bytes()).map_err(Failure::Output)?;
-            return self.output.flush();
+        if self.screen.is_live() {
+            return self.screen.draw(self.output, &worker_table(&board.workers));
         }
         if self.stood_at.is_some_and(|at| at.elapsed() < STANDING_EVERY) {
             return Ok(());
@@ -96,18 +87,9 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn end(&mut self, total: &Total) -> Result<(), Failure> {
-        self.erase()?;
+        self.screen.erase(self.output)?;
         self.output.line(total)?;
         self.output.flush()
-    }
-
-    /// Takes the table off the screen.
-    fn erase(&mut self) -> Result<(), Failure> {
-        match std::mem::take(&mut self.drawn) {
-            0 => Ok(()),
-            // Up to its first line, and clear all below.
-            lines => write!(self.output.out, "\x1b[{lines}A\x1b[J").map_err(Failure::Output),
-        }
     }
 }
 

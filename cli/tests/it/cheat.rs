@@ -34,7 +34,7 @@ fn run(network: &Network, folder: &Folder, line: &str) {
 }
 
 fn peers(network: &Network) -> usize {
-    let ended = network.zyre(["peers", "--json", "--wait", "1"]).finish();
+    let ended = network.zyre(["peers", "--hidden", "--json", "--wait", "1"]).finish();
     ended.stdout.lines().count()
 }
 

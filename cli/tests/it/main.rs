@@ -6,6 +6,7 @@ mod cheat;
 mod complete;
 mod doctor;
 mod launch;
+mod look;
 mod node_keys;
 mod process;
 mod rotation;

@@ -166,6 +166,10 @@ impl DriverTask {
                     self.on_ping_ok(*peer);
                 }
                 let trusts = matches!(input, Input::Trust(_));
+                if let Input::Trust(trusted) = &input {
+                    // Here, where calls have an order: connections and the machine go by the same list.
+                    self.parts.links.security.set_trusted(trusted);
+                }
                 self.feed(input);
                 if let Some(part) = self.parts.gossip.as_ref().filter(|_| trusts) {
                     part.gossip.trust_changed();
@@ -367,6 +371,10 @@ impl DriverTask {
                         (Event::Exit { peer, .. }, Some(part)) => part.gossip.forget(*peer),
                         _ => {}
                     }
+                    if let (Event::Exit { peer, .. }, Some(draining)) = (&event, &mut self.draining) {
+                        // Who is gone takes nothing any more.
+                        draining.remove(peer);
+                    }
                     self.parts.inbox.push_event(event.peer(), event);
                 }
                 Deferred::Admission(reply, admission) => drop(reply.send(admission)),
@@ -421,9 +429,8 @@ impl DriverTask {
         for done in late {
             let _ = done.send(());
         }
-        if self.draining.take().is_some_and(|left| !left.is_empty()) {
-            self.parts.counters.count("stop_unacknowledged");
-        }
+        let left = self.draining.take().map_or(0, |left| left.len());
+        self.parts.counters.add("stop_unacknowledged", left as u64);
     }
 
     async fn flush(&self) {

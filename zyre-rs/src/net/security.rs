@@ -130,6 +130,11 @@ impl Security {
         }
     }
 
+    /// Whether each node has a key of its own.
+    pub(crate) const fn is_personal(&self) -> bool {
+        matches!(self, Self::Node { .. })
+    }
+
     /// Trusts these from now on; false if keys are not per node.
     pub(crate) fn set_trusted(&self, list: &TrustedKeys) -> bool {
         let Self::Node { trusted, .. } = self else { return false };

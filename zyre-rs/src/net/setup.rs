@@ -187,7 +187,12 @@ fn parse_endpoint(what: &'static str, text: Option<&str>) -> Result<Option<Endpo
 }
 
 fn invalid(what: &'static str, text: &str, problem: String) -> StartError {
-    StartError::InvalidEndpoint { what, text: text.to_owned(), problem }
+    StartError::InvalidEndpoint { what, text: without_key(text), problem }
+}
+
+/// What an error repeats of an endpoint: what is behind the `|` may be a secret key by mistake.
+pub(crate) fn without_key(text: &str) -> String {
+    text.split_once('|').map_or_else(|| text.to_owned(), |(endpoint, _)| format!("{endpoint}|..."))
 }
 
 /// An endpoint to connect to, with the key of whoever is there, if one is given; its host may be a name.

@@ -69,8 +69,10 @@ impl Node {
     }
 
     pub(super) fn dial(&mut self, now: Instant, endpoint: Endpoint, key: Option<PublicKey>) {
-        if !self.is_own(endpoint) && self.dials.iter().all(|dial| dial.endpoint != endpoint) {
-            let personal = self.config.trust.is_personal();
+        let personal = self.config.trust.is_personal();
+        // Where keys are per node, another key is another node: the one there may have been given a new one.
+        let same = |dial: &Dial| dial.endpoint == endpoint && (!personal || dial.key == key);
+        if !self.is_own(endpoint) && !self.dials.iter().any(same) {
             let mut there = self.peers.values().filter(|peer| peer.endpoint == endpoint);
             let holder = there.find(|peer| !personal || peer.key == key).map(|peer| peer.id);
             let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));

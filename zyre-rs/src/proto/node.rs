@@ -296,9 +296,14 @@ impl Node {
     /// Something says that a node is at an endpoint.
     fn on_sighting(&mut self, now: Instant, id: PeerId, seen: &Sighting) {
         let Sighting { endpoint, key, guess, beacon } = *seen;
-        self.hear_of_key(now, id, key);
+        // Gossip is what others say: a key that the peer's own beacon shows is not changed by it.
+        if beacon || self.peers.get(&id).is_none_or(|peer| peer.beacon_at.is_none()) {
+            self.hear_of_key(now, id, key);
+        }
+        if self.peers.get(&id).is_some_and(|peer| peer.flavour != peer.flavour.or(guess)) {
+            self.learn_flavour(id, guess);
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return self.on_newcomer(now, id, seen) };
-        peer.flavour = peer.flavour.or(guess);
         if beacon {
             peer.beacon_at = Some(now);
             peer.live.seen(now);
@@ -319,7 +324,7 @@ impl Node {
 
     fn on_newcomer(&mut self, now: Instant, id: PeerId, seen: &Sighting) {
         let Sighting { endpoint, key, guess, beacon } = *seen;
-        let greeting = self.peers.values().filter(|peer| !peer.is_ready());
+        let greeting = self.peers.values().filter(|peer| !peer.is_ready() && peer.refusal.is_none());
         let (all, here) = greeting.fold((0, 0), |(all, here), peer| {
             (all + 1, here + usize::from(peer.endpoint.ip() == endpoint.ip()))
         });
@@ -401,24 +406,31 @@ impl Node {
     }
 
     fn on_goodbye_beacon(&mut self, now: Instant, source: IpAddr, id: PeerId) {
+        let secured = !matches!(self.config.trust, Trust::Open);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if source != peer.address && source != peer.endpoint.ip() {
             return self.count("goodbye_foreign_address");
         }
         if !peer.is_ready() {
-            return self.forget(id);
+            // What the application said of it stays: a goodbye is no way to be asked about again at once.
+            if peer.refusal.is_none() {
+                self.forget(id);
+            }
+            return;
         }
         peer.goodbye_at = Some(now);
-        if !peer.has_mailbox() || peer.lost_at.is_some() || bug(Bug::GoodbyeUnasked) {
+        // With keys, a link that never came up says nothing of the peer; one that has just ended was with the peer itself.
+        let believed = |lost_at: Instant| !secured || now < lost_at + PROBE_TIMEOUT;
+        if !peer.has_mailbox() || peer.lost_at.is_some_and(believed) || bug(Bug::GoodbyeUnasked) {
             self.exit(id, ExitReason::Goodbye);
             return self.forget(id);
         }
-        if matches!(self.config.trust, Trust::Open) {
-            peer.goodbye_by = Some(now + GOODBYE_TIMEOUT);
-            self.send(id, Command::Ping);
-        } else {
+        if secured {
             // Anybody can send a datagram. Only a connection whose key was proven can take it back, by closing.
             self.count("goodbye_unproven");
+        } else {
+            peer.goodbye_by = Some(now + GOODBYE_TIMEOUT);
+            self.send(id, Command::Ping);
         }
     }
 

@@ -479,6 +479,15 @@ fn our_own_status_counts_modulo_256_over_300_joins() {
 }
 
 #[test]
+fn what_a_beacon_betrays_of_a_peers_count_reaches_the_link_that_its_hello_opened() {
+    let mut bench = Bench::new();
+    bench.hello(1, 1, "10.0.0.1:40001", hello("tcp://10.0.0.1:49153", &[], false));
+    let told = |output: &Output| matches!(output, Output::Flavour { flavour: Flavour::Mod65535, .. });
+    assert_eq!(count(&bench.beacon(1, "10.0.0.1:51234", 49_153), told), 1);
+    assert_eq!(count(&bench.beacon(1, "10.0.0.1:51234", 49_153), told), 0, "once is enough");
+}
+
+#[test]
 fn a_killed_process_is_gone_within_two_seconds() {
     let mut bench = Bench::new();
     let link = bench.ready(1, true);

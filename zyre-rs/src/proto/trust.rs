@@ -22,6 +22,8 @@ pub(crate) const KEY_HEADER: &str = "X-PUBLICKEY";
 const REFUSED_FIRST: Duration = Duration::from_secs(2);
 /// And for so long at most.
 const REFUSED_MAX: Duration = Duration::from_secs(60);
+/// Refused peers remembered at most: they must not take the places of others.
+const MAX_REFUSED: usize = 128;
 /// At most one report of a kind in this time: a conflict lasts, and each beacon shows it again.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -168,11 +170,11 @@ impl Node {
     }
 
     /// Compares what was proven with what a beacon or gossip said before. A peer that contradicts itself is not let in; where
-    /// the two came from different addresses it may have been slandered, and the proof counts.
+    /// the two came from different addresses, or the first from gossip, it may have been slandered, and the proof counts.
     fn overrules_beacon(&mut self, now: Instant, id: PeerId, source: IpAddr, proven: PublicKey) -> bool {
         let Some(peer) = self.peers.get(&id).filter(|_| self.config.trust.is_personal()) else { return true };
         let Some(claimed) = peer.key.filter(|claimed| *claimed != proven) else { return true };
-        let (itself, liar) = (peer.address == source, peer.address);
+        let (itself, liar) = (peer.address == source && peer.beacon_at.is_some(), peer.address);
         self.report_mismatch(now, id, if itself { proven } else { claimed }, liar);
         self.forget(id);
         !itself
@@ -262,6 +264,9 @@ impl Node {
         peer.mailbox = super::peer::Mailbox::None;
         peer.greet_at = None;
         peer.verify_by = None;
+        if self.peers.values().filter(|peer| peer.refusal.is_some()).count() > MAX_REFUSED {
+            self.forget(id);
+        }
     }
 
     /// Whether a peer was refused so lately that it is neither asked about nor greeted.

@@ -1,10 +1,10 @@
 //! `zyre bag info`: what is in a recording.
 
-use super::{files, sized};
+use super::files;
 use crate::args;
 use crate::bag::{Overview, Utc};
 use crate::failure::Failure;
-use crate::output::counted;
+use crate::output::{counted, sized};
 use crate::session::Session;
 use serde::Serialize;
 use std::fmt;

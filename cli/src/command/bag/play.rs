@@ -9,7 +9,7 @@ use super::files;
 use crate::args;
 use crate::bag::{Overview, SHOUT};
 use crate::command::peers::checks;
-use crate::command::send::DEFAULT_TIMEOUT;
+use crate::command::send::{DEFAULT_TIMEOUT, deliver};
 use crate::failure::Failure;
 use crate::output::{Output, PROGRESS_EVERY, Progress, counted};
 use crate::session::{Session, ignore, wait_for};
@@ -22,8 +22,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use zyre_rs::{Membership, Node};
 
-/// How long the last messages may take to leave; a full link (8 MiB) needs a second at 100 Mbit/s.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Unless a number of peers is asked for, so long further ones may come: a beacon's interval.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -76,14 +74,7 @@ pub(super) async fn run(session: Session, args: args::Play) -> Result<(), Failur
                     break;
                 }
             }
-            if node.flush(FLUSH_TIMEOUT).await {
-                // What has left is on its way: peers that read slowly get the time to read it.
-                node.stop_within(FLUSH_TIMEOUT).await;
-                return Ok(());
-            }
-            Err(Failure::Timeout(format!(
-                "some messages had not left after {FLUSH_TIMEOUT:?} and may be lost: a peer does not read"
-            )))
+            deliver(node).await
         })
         .await;
     if has_begun {

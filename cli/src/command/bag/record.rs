@@ -1,11 +1,10 @@
 //! `zyre bag record`: writes what is said until it is told to stop.
 
-use super::sized;
 use crate::args::{self, is_provider_group};
 use crate::bag::{Recorded, Recorder, Recording, Selection, Sink, Tally};
 use crate::command::peers::checks;
 use crate::failure::Failure;
-use crate::output::{Output, PROGRESS_EVERY, Progress, counted, note};
+use crate::output::{Output, PROGRESS_EVERY, Progress, counted, note, sized};
 use crate::session::Session;
 use serde::Serialize;
 use std::collections::BTreeSet;

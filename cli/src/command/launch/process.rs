@@ -64,7 +64,11 @@ impl Surroundings {
     pub(super) fn new(file: &Path, options: &Options) -> io::Result<Self> {
         let Options { interface, port, key_file, trust, .. } = options;
         let base = absolute(file)?.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut variables = vec![("ZYRE_PORT", port.to_string().into())];
+        let mut variables: Vec<(&'static str, PathBuf)> = Vec::new();
+        // Else a node with keys of its own would send secured beacons to the open port, which end nodes of pyre.
+        if *port != options.usual_port() {
+            variables.push(("ZYRE_PORT", port.to_string().into()));
+        }
         variables.extend(interface.as_ref().map(|interface| ("ZYRE_INTERFACE", interface.into())));
         for (name, file) in [("ZYRE_KEY_FILE", key_file), ("ZYRE_TRUST", trust)] {
             if let Some(file) = file {
@@ -91,6 +95,7 @@ impl Surroundings {
             .current_dir(self.directory(node))
             // It is the key of our own node, and no two nodes may have the same.
             .env_remove("ZYRE_CERT")
+            .env_remove("ZYRE_PORT")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("ZYRE_NAME", name)
             .envs(&node.environment)
@@ -142,9 +147,15 @@ impl Process {
         };
         let ran = self.began.elapsed();
         // What it leaves behind has the same time to end as it had itself; open pipes tell that there is something.
-        self.group.end();
+        let group = if self.group.end() {
+            Some(self.group)
+        } else {
+            // Nothing is left, and its number may soon be that of a group of somebody else.
+            self.group.release();
+            None
+        };
         let silent = timeout(self.grace, drained(&mut self.readers)).await;
-        drop(self.group);
+        drop(group);
         let escaped = silent.is_err() && timeout(LAST_WORDS, drained(&mut self.readers)).await.is_err();
         End { status, ran, killed, escaped }
     }

@@ -1,6 +1,6 @@
 //! Four of ours, two pyre and one zyre.js that talk while members die, stop, come, join and leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -33,7 +33,7 @@ struct Mesh {
     ended: BTreeSet<String>,
     /// Ours that have said HELLO anew on another connection, because no answer came within two seconds: on a machine
     /// that has no time for the peer it may have been underway, and costs a session then.
-    hasty: BTreeSet<String>,
+    hasty: BTreeMap<String, u64>,
     done: [usize; 3],
 }
 
@@ -57,8 +57,10 @@ impl Mesh {
 
     fn note_haste(&mut self, place: usize) {
         let member = &self.members[place];
-        if is_ours(member.name()) && member.counters()["hello_not_taken"].as_u64().is_some() {
-            self.hasty.insert(member.id().to_owned());
+        if is_ours(member.name())
+            && let Some(times) = member.counters()["hello_not_taken"].as_u64()
+        {
+            self.hasty.insert(member.id().to_owned(), times);
         }
     }
 
@@ -115,7 +117,7 @@ fn a_mixed_mesh_lives_through_churn_without_an_unexplained_exit() {
         or_return!((0..MEMBERS.len()).map(|place| Mesh::spawn(&lan, place)).collect::<Result<Vec<_>, _>>());
     meet_all(&members.iter().collect::<Vec<_>>());
     let mut mesh =
-        Mesh { lan, members, gone: Vec::new(), ended: BTreeSet::new(), hasty: BTreeSet::new(), done: [0; 3] };
+        Mesh { lan, members, gone: Vec::new(), ended: BTreeSet::new(), hasty: BTreeMap::new(), done: [0; 3] };
     let end = Instant::now() + length;
     while Instant::now() < end {
         mesh.talk(&mut dice);
@@ -136,7 +138,7 @@ fn a_mixed_mesh_lives_through_churn_without_an_unexplained_exit() {
     for (here, event) in exits {
         if mesh.ended.contains(event.peer()) {
             explained += 1;
-        } else if mesh.hasty.contains(here.id()) || mesh.hasty.contains(event.peer()) {
+        } else if mesh.hasty.contains_key(here.id()) || mesh.hasty.contains_key(event.peer()) {
             hasty += 1;
         } else {
             unexplained.push(format!("{} ({}) at {}", event.name(), event.reason(), here.name()));
@@ -149,6 +151,12 @@ fn a_mixed_mesh_lives_through_churn_without_an_unexplained_exit() {
          EXIT of those, {hasty} where a HELLO was not answered in time, {} unexplained: {unexplained:?}; nobody died",
         unexplained.len()
     ));
+    let allowed: u64 = mesh.hasty.values().map(|times| 2 * times).sum();
+    assert!(
+        hasty <= allowed,
+        "MIXED_SEED={}: each such HELLO costs one session, seen to end on two sides",
+        dice.seed()
+    );
     assert!(unexplained.is_empty(), "MIXED_SEED={}: {unexplained:?}", dice.seed());
     // Whoever lives knows whoever lives.
     for here in mesh.members.iter().filter(|member| is_ours(member.name())) {

@@ -62,7 +62,7 @@ pub(super) fn timers(config: &Config) -> Result<(), StartError> {
 
 /// A secured beacon on the port of open nodes is one that breaks others.
 pub(super) fn beacon_port(config: &Config) -> Result<(), StartError> {
-    let shows = config.beacon && config.network_key.is_some();
+    let shows = config.beacon && config.is_secured();
     if shows && config.beacon_port() == Config::BEACON_PORT {
         Err(StartError::OpenBeaconPort)
     } else {
