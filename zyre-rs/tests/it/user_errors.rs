@@ -64,6 +64,12 @@ async fn a_secured_network_on_the_port_of_open_nodes_is_refused_unless_it_sends_
     let secured = |node: NodeBuilder| node.network_key(NetworkKey::from_bytes([1; 32])).beacon_port(5670);
     let error = refused(secured, &["UDP port 5670", "pyre", "5669"]).await;
     assert!(matches!(error, StartError::OpenBeaconPort));
+    let own_key = |node: NodeBuilder| {
+        let key = zyre_rs::NodeKey::from_secret([1; 32]);
+        node.node_key(key, zyre_rs::TrustedKeys::default()).beacon_port(5670)
+    };
+    let error = refused(own_key, &["UDP port 5670", "pyre", "5669"]).await;
+    assert!(matches!(error, StartError::OpenBeaconPort));
     let (node, _events) =
         secured(builder(beacon_port())).beacon(false).start().await.expect("it is harmless");
     node.stop().await;

@@ -92,6 +92,18 @@ fn b5_where_keys_are_proven_a_goodbye_datagram_ends_nothing_until_the_connection
 }
 
 #[test]
+fn b5_where_keys_are_proven_a_link_that_never_came_up_makes_no_goodbye_true() {
+    let mut bench = network();
+    bench.keyed_beacon(id(1), "10.0.0.1:5670", Some(key(1)));
+    bench.keyed_hello(1, id(1), "10.0.0.1:40000", Some(key(1)));
+    bench.tell(Input::LinkFailed { link: bench.link(1), refused: false });
+    bench.pass(1_500);
+    let forged = Beacon { id: id(1), port: 0, key: Some(*key(1).as_bytes()) };
+    let outputs = bench.tell(Input::Beacon { source: at("10.0.0.1:5670"), beacon: forged });
+    assert!(counted(&outputs, "goodbye_unproven") && exits(&outputs).is_empty(), "{outputs:?}");
+}
+
+#[test]
 fn gossip_names_the_key_or_at_least_a_peer_whose_key_is_known() {
     let bound = PeerId::of_key(&key(1));
     for (mut bench, peer, named, expected) in [
@@ -175,6 +187,28 @@ fn a_peer_that_contradicts_its_beacon_is_refused_and_a_slandered_one_takes_its_o
     assert!(accepted(&outputs, 2) && counted(&outputs, "key_mismatch"), "{outputs:?}");
     assert_eq!(count(&outputs, |output| matches!(output, Output::Close(link) if *link == slander)), 1);
     assert_eq!(opened_for(&outputs), [Some(key(1))]);
+}
+
+#[test]
+fn what_gossip_says_of_a_key_keeps_nobody_out_who_proves_another() {
+    let mut bench = secured();
+    bench.gossip(id(1), "10.0.0.1:5000", Some(key(2)));
+    let outputs = bench.keyed_hello(1, id(1), "10.0.0.1:40000", Some(key(1)));
+    assert!(accepted(&outputs, 1) && counted(&outputs, "key_mismatch"), "{outputs:?}");
+    let mut bench = secured();
+    bench.keyed_beacon(id(1), "10.0.0.1:5670", Some(key(1)));
+    bench.gossip(id(1), "10.0.0.1:5000", Some(key(2)));
+    let outputs = bench.keyed_hello(1, id(1), "10.0.0.1:40000", Some(key(1)));
+    assert!(accepted(&outputs, 1) && !counted(&outputs, "key_mismatch"), "{outputs:?}");
+}
+
+#[test]
+fn an_endpoint_is_dialled_anew_for_another_key() {
+    let mut bench = secured();
+    let endpoint = Endpoint::new(at("10.0.0.1:5000")).expect("good");
+    for (n, expected) in [(1, vec![Some(key(1))]), (2, vec![Some(key(2))]), (2, vec![])] {
+        assert_eq!(opened_for(&bench.tell(Input::Dial { endpoint, key: Some(key(n)) })), expected);
+    }
 }
 
 #[test]

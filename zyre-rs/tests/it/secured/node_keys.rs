@@ -137,6 +137,8 @@ async fn settings_that_contradict_each_other_fail_the_start_and_say_what_to_do()
     ] {
         let error = builder.start().await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
+        let quoted = error.to_string().contains(&node_key(3).public_key().to_string());
+        assert!(!quoted, "it may be a secret one by mistake: {error}");
     }
     let (node, _events) = builder().id(node_key(1).peer_id()).start().await.unwrap();
     let error = node.connect("tcp://127.0.0.1:9").await.unwrap_err();
