@@ -46,7 +46,8 @@ impl Node {
             return self.outputs.push_back(Output::Refuse(conn));
         }
         let usable = self.usable_endpoint(&hello.endpoint, source);
-        if !self.peers.contains_key(&id) {
+        let is_new = !self.peers.contains_key(&id);
+        if is_new {
             let endpoint = match usable {
                 Ok(endpoint) => endpoint,
                 Err(counter) => {
@@ -62,19 +63,21 @@ impl Node {
                 return self.outputs.push_back(Output::Refuse(conn));
             }
             self.peers.insert(id, Box::new(Peer::new(now, id, endpoint, source.ip())));
-            self.note_key(id, key);
-            self.adopt_dial(id, source);
         } else if let Err(counter) = usable {
             // It is known by its beacon, which says where it is.
             self.count(counter);
         }
-        self.note_key(id, key);
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        if conn < peer.latest && !bug(Bug::OldHelloCounts) {
+        let is_outdated = self.peers.get(&id).is_some_and(|peer| conn < peer.latest);
+        if is_outdated && !bug(Bug::OldHelloCounts) {
             // Connections count in the order in which they come: this HELLO was held back until after its successor.
             self.count("hello_outdated");
             return self.outputs.push_back(Output::Refuse(conn));
         }
+        self.note_key(id, key);
+        if is_new {
+            self.adopt_dial(id, source);
+        }
+        let Some(peer) = self.peers.get(&id) else { return };
         match peer.mailbox {
             Mailbox::Open(old) if old != conn => self.on_second_connection(now, conn, id, source, hello),
             Mailbox::Closed { .. } if peer.is_ready() && now < peer.rehello_at => {

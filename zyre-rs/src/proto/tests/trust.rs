@@ -313,3 +313,22 @@ fn a_restart_is_a_new_session_and_asked_about_anew() {
     assert_eq!((exits(&outputs), enters(&outputs)), (vec![ExitReason::Restarted], 0), "{outputs:?}");
     assert_eq!(bench.node.peers().count(), 0);
 }
+
+#[test]
+fn a_hello_that_was_held_back_does_not_bring_an_older_key_back() {
+    let mut bench = network();
+    let opened = bench.keyed_beacon(id(1), "10.0.0.1:5670", Some(key(1)));
+    let link = opened.iter().find_map(|output| match output {
+        Output::Open { link, .. } => Some(*link),
+        _ => None,
+    });
+    let link = link.expect("a link");
+    bench.tell(Input::LinkUp { link });
+    bench.keyed_hello(9, id(1), "10.0.0.1:40009", Some(key(1)));
+    let outdated = bench.keyed_hello(8, id(1), "10.0.0.1:40008", Some(key(2)));
+    assert!(counted(&outdated, "hello_outdated"), "{outdated:?}");
+    let mut outputs = bench.tell(Input::LinkLost { link, cause: LinkLoss::Closed });
+    outputs.extend(bench.pass(5_000));
+    let keys = opened_for(&outputs);
+    assert!(!keys.is_empty() && keys.iter().all(|opened| *opened == Some(key(1))), "{keys:?}");
+}
