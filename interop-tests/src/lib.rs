@@ -8,6 +8,7 @@
 //! reason; with `ZYRE_INTEROP=required` in the environment it fails them instead. A test therefore starts with
 //! [`or_return!`].
 
+pub mod adapter;
 pub mod job;
 pub mod load;
 mod log;

@@ -1,34 +1,24 @@
 //! A node with actors, driven by JSON lines as `zyre-rs-peer` is: it serves what its options name until it is killed, or
 //! stops cleanly on SIGTERM. What its handlers do shows on standard output, so that it is known also of a killed one.
 
-use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use zyre_actors::{ActorSystem, Context, Params};
 use zyre_examples::calc::{Add, CalcError, Div};
+use zyre_interop_tests::adapter::{Outcome, emit, exit, lines, options};
 use zyre_interop_tests::job::Job;
 use zyre_rs::Node;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            emit(&json!({"event": "DIED", "error": error.to_string()}));
-            ExitCode::FAILURE
-        }
-    }
+    exit(run().await)
 }
 
 async fn run() -> Outcome<()> {
-    let options = std::env::args().nth(1).ok_or("options missing")?;
-    let options: Map<String, Value> = serde_json::from_str(&options)?;
+    let options = options()?;
     let name = options.get("name").and_then(Value::as_str).ok_or("name missing")?;
     let mut stop = signal(SignalKind::terminate())?;
     let system = ActorSystem::start(Node::builder(name)).await?;
@@ -45,15 +35,7 @@ async fn run() -> Outcome<()> {
     let endpoint = system.node().endpoint().to_string();
     emit(&json!({"event": "READY", "peer": system.node().id().to_string(), "endpoint": endpoint}));
 
-    // A thread of its own, because a runtime that ends waits for a read of its own.
-    let (line_read, mut lines) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if line_read.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let mut lines = lines();
     loop {
         let line = tokio::select! {
             line = lines.recv() => line,
@@ -141,9 +123,4 @@ fn begin(method: &'static str, context: &Context) -> impl Drop {
     let left = context.remaining().and_then(|left| u64::try_from(left.as_millis()).ok());
     emit(&json!({"event": "BEGUN", "name": method, "left_ms": left}));
     Ended(method)
-}
-
-fn emit(line: &Value) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

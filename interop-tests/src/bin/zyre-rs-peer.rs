@@ -2,19 +2,17 @@
 //! same words as `peers/pyre_peer.py`). With `RUST_LOG` set it traces to standard error, which ends up in the log.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
+use zyre_interop_tests::adapter::{Outcome, emit, exit, lines, options};
 use zyre_interop_tests::load::{press, round_trips};
 use zyre_interop_tests::peer::{Counted, hex, unhex};
 use zyre_interop_tests::usage::Usage;
 use zyre_rs::{Event, Events, Message, NetworkKey, Node, NodeBuilder, Overflow, PeerId};
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// How long a send may wait under `Overflow::Block`: short, so that some are refused in a test.
 const BLOCK: Duration = Duration::from_millis(200);
@@ -46,18 +44,11 @@ async fn main() -> ExitCode {
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
         subscriber.with_writer(std::io::stderr).init();
     }
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            emit(&json!({"event": "DIED", "error": error.to_string()}));
-            ExitCode::FAILURE
-        }
-    }
+    exit(run().await)
 }
 
 async fn run() -> Outcome<()> {
-    let options = std::env::args().nth(1).ok_or("options missing")?;
-    let options: Map<String, Value> = serde_json::from_str(&options)?;
+    let options = options()?;
     let shared = Arc::new(Shared {
         counting: Mutex::default(),
         reading: watch::Sender::new(true),
@@ -73,14 +64,7 @@ async fn run() -> Outcome<()> {
     }));
     tokio::spawn(report(node.clone(), events, shared.clone()));
 
-    let (line_read, mut lines) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if line_read.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let mut lines = lines();
     while let Some(line) = lines.recv().await {
         let command: Value = serde_json::from_str(&line)?;
         let mut reply = json!({"event": "REPLY", "id": command.get("id")});
@@ -359,9 +343,4 @@ impl State {
             emit(&line);
         }
     }
-}
-
-fn emit(line: &Value) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -2,18 +2,17 @@
 //! it. Prints ENTER and EXIT as `zyre-rs-peer` does; `{"cmd": "totals"}` asks for the counts. Stops on SIGTERM.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use zyre_actors::{ActorSystem, CallError, Context, Params};
+use zyre_interop_tests::adapter::{Outcome, emit, exit, lines, options};
 use zyre_interop_tests::peer::Counted;
 use zyre_rs::{Event, Node, PeerId};
 
@@ -44,18 +43,11 @@ fn with(totals: &Shared, change: impl FnOnce(&mut Totals)) {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            emit(&json!({"event": "DIED", "error": error.to_string()}));
-            ExitCode::FAILURE
-        }
-    }
+    exit(run().await)
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let options: Map<String, Value> =
-        serde_json::from_str(&std::env::args().nth(1).ok_or("options missing")?)?;
+async fn run() -> Outcome<()> {
+    let options = options()?;
     let name = options.get("name").and_then(Value::as_str).ok_or("name missing")?;
     let mut stop = signal(SignalKind::terminate())?;
     let system = ActorSystem::start(Node::builder(name).join(GROUP)).await?;
@@ -75,15 +67,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     work.spawn(listen(events, totals.clone()));
     work.spawn(shout(system.node().clone(), totals.clone()));
     work.spawn(call(system.clone(), totals.clone()));
-    // A thread of its own, because a runtime that ends waits for a read of its own.
-    let (line_read, mut lines) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if line_read.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let mut lines = lines();
     loop {
         let line = tokio::select! {
             line = lines.recv() => line,
@@ -193,9 +177,4 @@ fn kind(error: &CallError) -> &'static str {
         CallError::Remote(_) => "remote error",
         _ => "other error",
     }
-}
-
-fn emit(line: &Value) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -3,19 +3,16 @@
 //! all that it has counted.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 use zyre_actors::{ActorSystem, Context, Params};
 use zyre_examples::calc::{Add, CalcError};
+use zyre_interop_tests::adapter::{Outcome, emit, exit, lines, options};
 use zyre_interop_tests::peer::unhex;
 use zyre_rs::{Event, Events, NetworkKey, Node, NodeBuilder};
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// What the application has seen: how many events of each kind, and who is in.
 #[derive(Default)]
@@ -34,18 +31,11 @@ async fn main() -> ExitCode {
         PANICS.fetch_add(1, Ordering::Relaxed);
         print(panic);
     }));
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            emit(&json!({"event": "DIED", "error": error.to_string()}));
-            ExitCode::FAILURE
-        }
-    }
+    exit(run().await)
 }
 
 async fn run() -> Outcome<()> {
-    let options = std::env::args().nth(1).ok_or("options missing")?;
-    let options: Map<String, Value> = serde_json::from_str(&options)?;
+    let options = options()?;
     let seen = Arc::new(Mutex::new(Seen::default()));
     let builder = builder(&options)?;
     let (node, system) = if options.get("actors").and_then(Value::as_bool) == Some(true) {
@@ -70,15 +60,7 @@ async fn run() -> Outcome<()> {
         "endpoint": node.endpoint().to_string(),
         "hub": node.gossip_addresses().first().map(ToString::to_string),
     }));
-    // A thread of its own, because a runtime that ends waits for a read of its own.
-    let (line_read, mut lines) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if line_read.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let mut lines = lines();
     while let Some(line) = lines.recv().await {
         let command: Value = serde_json::from_str(&line)?;
         let value = look(&node, system.as_ref(), &seen).await;
@@ -152,9 +134,4 @@ async fn look(node: &Node, system: Option<&ActorSystem>, seen: &Mutex<Seen>) -> 
         "tasks": tasks,
         "panics": PANICS.load(Ordering::Relaxed),
     })
-}
-
-fn emit(line: &Value) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

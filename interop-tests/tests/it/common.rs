@@ -10,7 +10,7 @@ pub(crate) const DELIVERED: Duration = Duration::from_secs(5);
 
 /// Whether `LONG=1` asks for the long form of what takes minutes.
 pub(crate) fn is_long() -> bool {
-    std::env::var_os("LONG").is_some()
+    std::env::var_os("LONG").is_some_and(|long| long == "1")
 }
 
 /// A kind of node and how to make one by name.

@@ -9,15 +9,12 @@ use zyre_interop_tests::or_return;
 use zyre_interop_tests::peer::{Peer, Spec};
 
 use super::{Folder, Recorded, end, info, payload, play, read, record, wait_recorded};
-use crate::common::figure;
+use crate::common::{figure, is_long};
 
 const GROUPS: [&str; 3] = ["A", "B", "C"];
 /// Messages to each group in a turn of 10 ms: 1,000/s together.
 const TURN: [u64; 3] = [4, 3, 3];
 const TURN_TIME: Duration = Duration::from_millis(10);
-fn is_long() -> bool {
-    std::env::var_os("LONG").is_some()
-}
 
 /// What is the message with this number in its group: JSON, text with bytes after it, or text.
 fn frames(group: &str, number: u64) -> Vec<Vec<u8>> {

@@ -15,7 +15,7 @@ use zyre_interop_tests::{Missing, or_return};
 use super::attacker::{Attacker, Ground};
 use super::case::{Case, Door};
 use super::ours::groups;
-use crate::common::{figure, meet};
+use crate::common::{figure, is_long, meet};
 
 /// How long pyre gets to take a case in, before it is asked whether it lives.
 const DIGEST: Duration = Duration::from_millis(50);
@@ -244,7 +244,7 @@ fn what_moves_a_counter_here_ends_a_pyre() {
 /// `LONG=1`: it takes some minutes, since pyre is started anew after each death.
 #[test]
 fn the_whole_corpus_is_played_against_pyre() {
-    if std::env::var_os("LONG").is_none_or(|value| value != "1") {
+    if !is_long() {
         figure("corpus against pyre: only with LONG=1");
         return;
     }
